@@ -1,0 +1,31 @@
+//! Logs: JSON lines on standard output, filtered by one string in the syntax of `tracing_subscriber::EnvFilter`.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts logging for the whole process. `filter` is an `EnvFilter` directive list, e.g. `info` or `info,kube=debug`.
+///
+/// Lines are JSON, one object each, UTC timestamps; a terminal gets plain text instead, because a person reads it.
+///
+/// # Errors
+/// The filter does not parse, or logging was started before.
+pub fn init(filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        anyhow::anyhow!("log filter {filter:?}: {error}; use a level (info) or target=level pairs (info,kube=debug)")
+    })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    if std::io::stdout().is_terminal() {
+        registry.with(tracing_subscriber::fmt::layer()).try_init()?;
+    } else {
+        let json = tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false);
+        registry.with(json).try_init()?;
+    }
+    Ok(())
+}
