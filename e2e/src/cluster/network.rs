@@ -1,0 +1,96 @@
+//! The wires of a cluster: a bridge on the machine, a pair of interfaces to each node, and routes between nodes' pods.
+//! Interfaces inside a node vanish with it; only the bridge has to be removed.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::Addresses;
+use super::node::Node;
+use super::state::State;
+use crate::command;
+
+/// The bridge of the cluster with this index; interface names end at 15 bytes, so they carry the index, not the name.
+fn bridge(index: u8) -> String {
+    format!("tulle-b{index}")
+}
+
+/// Makes the bridge and connects all nodes.
+pub(super) fn create(state: &State, nodes: &[Node]) -> Result<()> {
+    ip(Command::new("ip"), &machine_script(state.index, state.addresses())).context("cannot make the cluster's bridge")?;
+    for node in nodes {
+        let number = node.number();
+        ip(Command::new("ip"), &wire_script(state.index, number, node.init_pid()?))?;
+        let script = node_script(state.addresses(), number, state.nodes);
+        ip(node.command("ip")?, &script).with_context(|| format!("cannot set up the network of node {}", node.name()))?;
+    }
+    Ok(())
+}
+
+/// Removes the bridge. It is no error if there is none.
+pub(super) fn remove(index: u8) -> Result<()> {
+    let bridge = bridge(index);
+    if std::path::Path::new("/sys/class/net").join(&bridge).exists() {
+        command::run(Command::new("ip").args(["link", "delete", &bridge]))?;
+    }
+    Ok(())
+}
+
+fn ip(mut command: Command, script: &str) -> Result<()> {
+    command::run_with_input(command.args(["-batch", "-"]), script).map(drop)
+}
+
+fn machine_script(index: u8, addresses: Addresses) -> String {
+    let (bridge, machine) = (bridge(index), addresses.machine());
+    format!("link add {bridge} type bridge\naddress add {machine}/24 dev {bridge}\nlink set {bridge} up\n")
+}
+
+fn wire_script(index: u8, number: u8, init: i32) -> String {
+    let (bridge, wire) = (bridge(index), format!("tulle-{index}-{number}"));
+    format!(
+        "link add {wire} type veth peer name eth0 netns {init}\n\
+         link set {wire} master {bridge}\n\
+         link set {wire} up\n"
+    )
+}
+
+/// Addresses of one node and its routes to the pods of the others. There is no default route, on purpose. Cluster IPs
+/// have a route so that a packet to one is made at all; netfilter then turns it to an endpoint, or it dies in the node.
+fn node_script(addresses: Addresses, number: u8, nodes: u8) -> String {
+    let (node, node6) = (addresses.node(number), addresses.node6(number));
+    let mut script = format!(
+        "address add {node}/24 dev eth0\n\
+         address add {node6}/64 dev eth0 nodad\n\
+         link set eth0 up\n\
+         route add {} dev lo src {node}\n\
+         route add {} dev lo src {node6}\n",
+        addresses.services(),
+        addresses.services6(),
+    );
+    for other in (1..=nodes).filter(|other| *other != number) {
+        script += &format!("route add {} via {}\n", addresses.pods(other), addresses.node(other));
+        script += &format!("route add {} via {}\n", addresses.pods6(other), addresses.node6(other));
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interface_names_fit_the_kernel() {
+        // IFNAMSIZ is 16 with the closing zero.
+        assert!(bridge(Addresses::MAX_CLUSTERS - 1).len() < 16);
+        assert!(format!("tulle-{}-{}", Addresses::MAX_CLUSTERS - 1, Addresses::MAX_NODES).len() < 16);
+    }
+
+    #[test]
+    fn a_node_reaches_its_peers_and_nothing_else() {
+        let script = node_script(Addresses::new(0), 2, 3);
+        assert!(script.contains("route add 198.18.128.0/24 via 198.18.0.2\n"), "{script}");
+        assert!(script.contains("route add 198.18.130.0/24 via 198.18.0.4\n"), "{script}");
+        assert!(!script.contains("198.18.129.0"), "its own pods are routed one by one: {script}");
+        assert!(!script.contains("default"), "{script}");
+    }
+}

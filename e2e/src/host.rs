@@ -1,0 +1,83 @@
+//! System packages the cluster and the builds stand on: installed when we may, named in one sentence when we may not.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+use crate::progress::Step;
+
+/// A Debian package, known to be there when `proof` is: a program on the path, or a file when it starts with `/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Package {
+    name: &'static str,
+    proof: &'static str,
+}
+
+const fn package(name: &'static str, proof: &'static str) -> Package {
+    Package { name, proof }
+}
+
+/// Needed to run a cluster; kube-proxy calls `nft`, and the rest makes and enters namespaces.
+pub const CLUSTER: &[Package] = &[
+    package("nftables", "nft"),
+    package("conntrack", "conntrack"),
+    package("iproute2", "ip"),
+    package("util-linux", "nsenter"),
+    package("mount", "mount"),
+    package("tcpdump", "tcpdump"),
+];
+
+/// Needed to compile the components (runc links libseccomp).
+pub const COMPONENT_BUILD: &[Package] = &[
+    package("gcc", "gcc"),
+    package("libc6-dev", "/usr/include/stdlib.h"),
+    package("libseccomp-dev", "/usr/include/seccomp.h"),
+    package("pkg-config", "pkg-config"),
+];
+
+/// Needed to compile static binaries.
+pub const IMAGE_BUILD: &[Package] = &[package("gcc", "gcc"), package("musl-tools", "musl-gcc")];
+
+/// Installs what is missing of `packages` with apt-get when run as root, and otherwise says what to install.
+pub fn ensure(packages: &[Package]) -> Result<()> {
+    let missing: Vec<&str> = packages.iter().filter(|package| !is_installed(package)).map(|package| package.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !rustix::process::geteuid().is_root() || find_program("apt-get").is_none() {
+        bail!("these Debian packages (or their likes) are missing, install them first: {names}");
+    }
+    let step = Step::start(format!("installing {names}"), None);
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends"]).args(&missing);
+    if command::run(&mut apt).is_err() {
+        // The package lists of a fresh image are empty or old: fetch them once, then ask again.
+        command::run(Command::new("apt-get").arg("update"))?;
+        command::run(&mut apt).with_context(|| format!("cannot install {names}; install them by hand and run this again"))?;
+    }
+    step.done();
+    Ok(())
+}
+
+/// Fails unless this process is root: namespaces, mounts and cgroups need it.
+pub fn require_root(what: &str) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    bail!("{what} needs root, because it makes network namespaces, mounts and cgroups: run it with sudo")
+}
+
+fn is_installed(package: &Package) -> bool {
+    if package.proof.starts_with('/') { Path::new(package.proof).exists() } else { find_program(package.proof).is_some() }
+}
+
+fn find_program(name: &str) -> Option<std::path::PathBuf> {
+    let path = env::var_os("PATH")?;
+    // Network tools live in sbin, which is not on every person's path.
+    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}

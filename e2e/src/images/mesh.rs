@@ -1,0 +1,120 @@
+//! The mesh's own images, built from this clone.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tulle_core::sidecar::PROXY_UID;
+
+use super::archive::{self, Image};
+use super::{PREFIX, TAG};
+use crate::progress::Step;
+use crate::{command, host, paths};
+
+const TARGET: &str = "x86_64-unknown-linux-musl";
+/// "nonroot" of the distroless images; any number but 0 would do.
+const USER: u32 = 65532;
+/// A sidecar runs in every pod of a cluster, so its image has a budget.
+const PROXY_LIMIT_BYTES: usize = 15 * 1024 * 1024;
+/// A cold build of everything on two cores.
+const COLD: Duration = Duration::from_secs(600);
+
+/// One of our images: its name and the binary in it.
+struct Part {
+    image: &'static str,
+    binary: &'static str,
+    user: u32,
+    limit: Option<usize>,
+}
+
+const PARTS: [Part; 4] = [
+    Part { image: "operator", binary: "tulle-operator", user: USER, limit: None },
+    Part { image: "webhook", binary: "tulle-webhook", user: USER, limit: None },
+    Part { image: "proxy", binary: "tulle-proxy", user: PROXY_UID, limit: Some(PROXY_LIMIT_BYTES) },
+    Part { image: "e2e-app", binary: "tulle-e2e-app", user: USER, limit: None },
+];
+
+/// An image that was built.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Name and tag.
+    pub name: String,
+    /// The image's id: equal for equal contents.
+    pub digest: String,
+    /// The archive.
+    pub archive: PathBuf,
+    /// Size of the archive in bytes.
+    pub bytes: u64,
+}
+
+/// All images of the mesh and its test application.
+#[derive(Debug, Clone)]
+pub struct MeshImages {
+    /// Operator, webhook, proxy and test application.
+    pub images: Vec<Built>,
+}
+
+impl MeshImages {
+    /// Compiles the binaries and writes one archive per image into `folder`.
+    pub fn build(folder: &Path) -> Result<Self> {
+        host::ensure(host::IMAGE_BUILD)?;
+        ensure_target()?;
+        let step = Step::start("building the mesh's images", Some(COLD));
+        let binaries = compile()?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let images = PARTS.iter().map(|part| part.write(&binaries, folder)).collect::<Result<_>>()?;
+        step.done();
+        Ok(Self { images })
+    }
+}
+
+impl Part {
+    fn write(&self, binaries: &Path, folder: &Path) -> Result<Built> {
+        let file = binaries.join(self.binary);
+        let binary = fs::read(&file).with_context(|| format!("{} was not built", file.display()))?;
+        let name = format!("{PREFIX}/{}:{TAG}", self.image);
+        let image = Image { name: name.clone(), program: self.binary.to_owned(), binary, user: self.user };
+        let contents = archive::write(std::slice::from_ref(&image))?;
+        if let Some(limit) = self.limit.filter(|limit| contents.len() > *limit) {
+            bail!("the image {name} has {} bytes, more than the {limit} it may have; find out what grew", contents.len());
+        }
+        let archive = folder.join(format!("{}.tar", self.image));
+        fs::write(&archive, &contents).with_context(|| format!("cannot write {}", archive.display()))?;
+        Ok(Built { name, digest: image.digest()?, archive, bytes: contents.len() as u64 })
+    }
+}
+
+/// Compiles all binaries statically; returns the folder they are in.
+fn compile() -> Result<PathBuf> {
+    let repository = paths::repository();
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(repository).args(["build", "--release", "--locked", "--target", TARGET]);
+    for part in &PARTS {
+        cargo.args(["--package", part.binary]);
+    }
+    // Paths of this machine would end in panic messages and assertions, and make every clone's build another one.
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let mut prefixes = vec![(repository.display().to_string(), "/tulle")];
+    prefixes.extend(home.map(|home| (home.display().to_string(), "/cargo")));
+    let remap = |flag: &str| prefixes.iter().map(|(from, to)| format!("{flag}={from}={to}")).collect::<Vec<_>>().join(" ");
+    cargo
+        .env("RUSTFLAGS", remap("--remap-path-prefix"))
+        .env("CC_x86_64_unknown_linux_musl", "musl-gcc")
+        .env("CFLAGS_x86_64_unknown_linux_musl", remap("-ffile-prefix-map"));
+    command::run(&mut cargo).context("the mesh does not compile as static binaries")?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
+    Ok(target.join(TARGET).join("release"))
+}
+
+fn ensure_target() -> Result<()> {
+    let installed = command::run(Command::new("rustup").args(["target", "list", "--installed"]));
+    match installed {
+        Ok(targets) if targets.lines().any(|target| target == TARGET) => Ok(()),
+        Ok(_) => command::run(Command::new("rustup").args(["target", "add", TARGET])).map(drop),
+        // Without rustup the compiler decides; it says clearly what it lacks.
+        Err(_) => Ok(()),
+    }
+}
