@@ -1,0 +1,125 @@
+//! Which rule answers a request: the first whose conditions fit, in the order of the VirtualServices' [precedence](rank).
+
+mod matcher;
+mod rank;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use matcher::{FullRegex, HeaderMatch, Match, PatternError, QueryMatch, StringMatch};
+pub use rank::{Rank, merge};
+
+use crate::name::ServiceRef;
+use crate::retry::RetryPolicy;
+use crate::split::Split;
+
+/// A request as rules see it. The proxy implements it over its own types, without copies.
+pub trait RequestView {
+    /// The method.
+    fn method(&self) -> &str;
+    /// The path without query, in [normal form](crate::path::normalize).
+    fn path(&self) -> &str;
+    /// The query without `?`, as sent.
+    fn query(&self) -> Option<&str>;
+    /// The authority (`Host`), as sent.
+    fn authority(&self) -> Option<&str>;
+    /// Every value of a header; `name` is in lower case.
+    fn header<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]>;
+    /// The scheme. A sidecar reads requests before any TLS of the mesh, so theirs is `http`.
+    fn scheme(&self) -> &str {
+        "http"
+    }
+}
+
+/// Where a rule sends requests, before it is known what is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Destination {
+    /// The Service.
+    pub service: ServiceRef,
+    /// Its port; `None`: the one that was dialled.
+    pub port: Option<u16>,
+}
+
+/// The rules of one host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteTable<D> {
+    /// In order of precedence.
+    pub rules: Vec<Rule<D>>,
+}
+
+impl<D> Default for RouteTable<D> {
+    fn default() -> RouteTable<D> {
+        RouteTable { rules: Vec::new() }
+    }
+}
+
+/// One rule: conditions, and what happens to a request that fits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule<D> {
+    /// Where it was written, e.g. `VirtualService shop/web http[1]`.
+    pub name: Arc<str>,
+    /// Conditions, any of which is enough. Empty: every request.
+    pub matches: Vec<Match>,
+    /// Destinations by weight.
+    pub action: Split<D>,
+    /// Limit for the whole answer; `None`: no limit.
+    pub timeout: Option<Duration>,
+    /// Repetition of failed attempts; `None`: never.
+    pub retry: Option<RetryPolicy>,
+}
+
+impl<D> RouteTable<D> {
+    /// The rule for a request: the first that fits. `None` with rules present means "no route"; with an empty table the dialled
+    /// service itself answers.
+    pub fn select(&self, request: &impl RequestView) -> Option<&Rule<D>> {
+        self.rules.iter().find(|rule| rule.fits(request))
+    }
+
+    /// Whether no VirtualService speaks for the host.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The table as seen on one dialled port: conditions on other ports can never hold and are left out, those on this port always
+    /// hold. A condition that still asks for a port fits no request, so a table must pass here before it is used.
+    pub fn for_port(&self, port: u16) -> RouteTable<D>
+    where
+        D: Clone,
+    {
+        RouteTable { rules: self.rules.iter().filter_map(|rule| rule.for_port(port)).collect() }
+    }
+}
+
+impl<D> Rule<D> {
+    fn fits(&self, request: &impl RequestView) -> bool {
+        self.matches.is_empty() || self.matches.iter().any(|condition| condition.fits(request))
+    }
+
+    fn for_port(&self, port: u16) -> Option<Rule<D>>
+    where
+        D: Clone,
+    {
+        let matches: Vec<Match> = self
+            .matches
+            .iter()
+            .filter(|condition| condition.port.is_none_or(|wanted| wanted == port))
+            .map(|condition| Match { port: None, ..condition.clone() })
+            .collect();
+        let unreachable = matches.is_empty() && !self.matches.is_empty();
+        (!unreachable).then(|| Rule { matches, ..self.clone() })
+    }
+
+    /// The same rule with other destinations.
+    pub fn map<E>(self, to: impl FnMut(D) -> E) -> Rule<E> {
+        Rule {
+            name: self.name,
+            matches: self.matches,
+            action: self.action.map(to),
+            timeout: self.timeout,
+            retry: self.retry,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What the webhook writes into a pod and the proxy reads there: one place for both sides of that contract.
+
+/// Outbound listener: every TCP connection the application opens arrives here by redirect.
+pub const OUTBOUND_PORT: u16 = 15001;
+/// Inbound listener: every TCP connection that reaches the pod arrives here by redirect.
+pub const INBOUND_PORT: u16 = 15006;
+/// Administration, on loopback only.
+pub const ADMIN_PORT: u16 = 15000;
+/// `/metrics`, `/live`, `/ready` and the rewritten kubelet probes under [`PROBE_PATH_PREFIX`]; never redirected.
+pub const HEALTH_PORT: u16 = 15020;
+/// The issuer's port on the operator's Service.
+pub const ISSUER_PORT: u16 = 15012;
+/// ServiceAccount of the operator in the system namespace: the identity a proxy demands of the issuer.
+pub const OPERATOR_SERVICE_ACCOUNT: &str = "tulle-operator";
+/// Ports of the sidecar itself: captured neither way, and free of any application.
+pub const OWN_PORTS: [u16; 4] = [ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, HEALTH_PORT];
+
+/// User and group of the proxy. Its sockets bypass the outbound redirect, so no other container may run as it.
+pub const PROXY_UID: u32 = 1337;
+
+/// Capture is proven by dialling this address (RFC 5737 TEST-NET-1, routed nowhere): only a working redirect answers.
+pub const CAPTURE_PROBE_ADDRESS_V4: &str = "192.0.2.1";
+/// The same for IPv6 (RFC 3849 documentation prefix).
+pub const CAPTURE_PROBE_ADDRESS_V6: &str = "2001:db8::1";
+/// Port of the capture proof.
+pub const CAPTURE_PROBE_PORT: u16 = 15999;
+
+/// Name of the injected sidecar container.
+pub const PROXY_CONTAINER: &str = "tulle-proxy";
+/// Name of the injected init container that programs the redirect.
+pub const REDIRECT_CONTAINER: &str = "tulle-redirect";
+/// Volume with the API server token and the cluster's root certificate.
+pub const API_VOLUME: &str = "tulle-api";
+/// Volume with the identity token shown to the issuer.
+pub const IDENTITY_VOLUME: &str = "tulle-identity";
+/// Downward API volume with the pod's labels.
+pub const POD_VOLUME: &str = "tulle-pod";
+
+/// Mount of [`API_VOLUME`]: `token`, `ca.crt`.
+pub const API_DIR: &str = "/var/run/secrets/tulle.dev/api";
+/// Mount of [`IDENTITY_VOLUME`]: `token`.
+pub const IDENTITY_DIR: &str = "/var/run/secrets/tulle.dev/identity";
+/// Mount of [`POD_VOLUME`]: `labels`, in the downward API's `key="value"` lines.
+pub const POD_DIR: &str = "/etc/tulle/pod";
+
+/// Life of the projected API token in seconds. Not 3607, the default of mounted tokens: the API server extends that value to a year.
+pub const API_TOKEN_SECONDS: i64 = 3600;
+
+/// Audience of the identity token: a token for the API server cannot be used to obtain a certificate.
+pub const IDENTITY_AUDIENCE: &str = "tulle-issuer";
+/// Life of the projected identity token in seconds; the kubelet renews it at 80 %.
+pub const IDENTITY_TOKEN_SECONDS: i64 = 3600;
+
+/// ConfigMap in the system namespace with the trust bundle, readable by every proxy.
+pub const TRUST_BUNDLE_CONFIG_MAP: &str = "tulle-trust-bundle";
+/// Key of the PEM certificates in [`TRUST_BUNDLE_CONFIG_MAP`].
+pub const TRUST_BUNDLE_KEY: &str = "ca.crt";
+
+/// Path prefix of rewritten probes on [`HEALTH_PORT`]: `/probe/<container>/<livenessProbe|readinessProbe|startupProbe>`.
+pub const PROBE_PATH_PREFIX: &str = "/probe";
+
+/// Names of the environment variables of the sidecar.
+pub mod env {
+    /// The pod's name (downward API).
+    pub const POD_NAME: &str = "TULLE_POD_NAME";
+    /// The pod's namespace (downward API).
+    pub const POD_NAMESPACE: &str = "TULLE_POD_NAMESPACE";
+    /// The pod's addresses, comma-separated, one a family (downward API `status.podIPs`).
+    pub const POD_IPS: &str = "TULLE_POD_IPS";
+    /// The pod's ServiceAccount (downward API).
+    pub const SERVICE_ACCOUNT: &str = "TULLE_SERVICE_ACCOUNT";
+    /// The workload that owns the pod, as far as the pod's own metadata tells, e.g. `deployment/web`; a claim, used in metrics only.
+    pub const WORKLOAD: &str = "TULLE_WORKLOAD";
+    /// Namespace of the control plane.
+    pub const SYSTEM_NAMESPACE: &str = "TULLE_SYSTEM_NAMESPACE";
+    /// SPIFFE trust domain.
+    pub const TRUST_DOMAIN: &str = "TULLE_TRUST_DOMAIN";
+    /// `host:port` of the issuer.
+    pub const ISSUER: &str = "TULLE_ISSUER";
+    /// mTLS mode where no MeshPolicy says otherwise: `STRICT`, `PERMISSIVE` or `DISABLE`.
+    pub const DEFAULT_MTLS: &str = "TULLE_DEFAULT_MTLS";
+    /// Number of data threads; 1 where unset.
+    pub const WORKERS: &str = "TULLE_WORKERS";
+    /// Log filter, `info` where unset.
+    pub const LOG: &str = "TULLE_LOG";
+    /// `json` writes one access log line a request to standard output; `off` where unset.
+    pub const ACCESS_LOG: &str = "TULLE_ACCESS_LOG";
+    /// The probes to answer, JSON of [`ProbeTable`](super::ProbeTable).
+    pub const PROBES: &str = "TULLE_PROBES";
+    /// Outbound destination ports left alone: comma-separated ports and ranges, `22,9000-9100`.
+    pub const SKIP_OUTBOUND_PORTS: &str = "TULLE_SKIP_OUTBOUND_PORTS";
+    /// Inbound ports left alone, same form.
+    pub const SKIP_INBOUND_PORTS: &str = "TULLE_SKIP_INBOUND_PORTS";
+    /// Outbound destination networks left alone: comma-separated CIDRs of both families.
+    pub const SKIP_OUTBOUND_NETWORKS: &str = "TULLE_SKIP_OUTBOUND_NETWORKS";
+    /// Networks of the cluster, comma-separated CIDRs: while the API server is away, an unknown address inside them is refused
+    /// instead of being dialled in plaintext.
+    pub const CLUSTER_NETWORKS: &str = "TULLE_CLUSTER_NETWORKS";
+}
+
+/// Probes of a pod's containers as the user wrote them, by `<container>/<probe field>`.
+pub type ProbeTable = std::collections::BTreeMap<String, Probe>;
+
+/// One probe the proxy runs against the application on the kubelet's behalf.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// What to ask.
+    #[serde(flatten)]
+    pub action: ProbeAction,
+    /// Time limit in seconds, as in the pod's `timeoutSeconds`.
+    pub timeout_seconds: u32,
+}
+
+/// The three network probes of Kubernetes; `exec` probes are left to the kubelet.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProbeAction {
+    /// HTTP GET; healthy at 200–399 (KEP-less rule of the kubelet's prober).
+    HttpGet {
+        /// Port of the application.
+        port: u16,
+        /// Path with query.
+        path: String,
+        /// Whether to speak TLS without verification, as the kubelet does.
+        #[serde(default)]
+        https: bool,
+        /// Extra headers in order, `Host` included.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+    },
+    /// TCP connect.
+    TcpSocket {
+        /// Port of the application.
+        port: u16,
+    },
+    /// `grpc.health.v1.Health/Check`.
+    Grpc {
+        /// Port of the application.
+        port: u16,
+        /// Service name in the request; empty asks for the server as a whole.
+        #[serde(default)]
+        service: String,
+    },
+}
