@@ -1,0 +1,113 @@
+//! [shell] Carries out one plan, and tells what the cluster holds afterwards.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use tulle_crds::{MeshEndpoint, MeshPolicy, MeshService, TrafficSplit, VirtualService};
+
+use crate::apply::{WriteError, Writer};
+use crate::desired::Plan;
+use crate::desired::bindings::namespaces;
+use crate::desired::report::Report;
+use crate::world::{Change, Key, Ref, cut};
+
+/// Writes what `plan` says; the answer is what the world should take in at once.
+///
+/// # Errors
+/// The first write that failed; what was written before it stays, and is found equal the next time.
+pub(super) async fn carry_out(writer: &Writer, plan: Plan) -> Result<Vec<Change>, WriteError> {
+    match plan {
+        Plan::MeshService(object) => mesh_service(writer, *object).await,
+        Plan::RemoveMeshService { of, uid } => {
+            let api: Api<MeshService> = Api::namespaced(writer.client().clone(), &of.namespace);
+            writer.delete(&api, &of.name, uid.as_deref()).await?;
+            Ok(vec![Change::MeshService(of, None)])
+        }
+        Plan::MeshEndpoint(object) => {
+            let api: Api<MeshEndpoint> = Api::namespaced(writer.client().clone(), &object.namespace().unwrap_or_default());
+            let written = unless_gone(writer.apply(&api, &object.name_any(), &object).await)?;
+            Ok(written.into_iter().map(|object| Change::MeshEndpoint(cut::reference(&object), Some(cut::user(object)))).collect())
+        }
+        Plan::RemoveMeshEndpoint { of, uid } => {
+            let api: Api<MeshEndpoint> = Api::namespaced(writer.client().clone(), &of.namespace);
+            writer.delete(&api, &of.name, uid.as_deref()).await?;
+            Ok(vec![Change::MeshEndpoint(of, None)])
+        }
+        Plan::Bindings(cluster, bundle) => bindings(writer, &cluster, &bundle).await,
+        Plan::Status(report) => status(writer, *report).await,
+    }
+}
+
+async fn mesh_service(writer: &Writer, mut object: MeshService) -> Result<Vec<Change>, WriteError> {
+    let api: Api<MeshService> = Api::namespaced(writer.client().clone(), &object.namespace().unwrap_or_default());
+    let name = object.name_any();
+    let status = object.status.take();
+    let Some(mut written) = unless_gone(writer.apply(&api, &name, &object).await)? else { return Ok(Vec::new()) };
+    if written.status != status {
+        let part = json!({
+            "apiVersion": MeshService::api_version(&()),
+            "kind": MeshService::kind(&()),
+            "status": status,
+        });
+        match unless_gone(writer.apply_status(&api, &name, &part).await)? {
+            Some(object) => written = object,
+            None => return Ok(Vec::new()),
+        }
+    }
+    Ok(vec![Change::MeshService(cut::reference(&written), Some(cut::user(written)))])
+}
+
+async fn bindings(writer: &Writer, cluster: &ClusterRoleBinding, bundle: &RoleBinding) -> Result<Vec<Change>, WriteError> {
+    let client = writer.client().clone();
+    let api: Api<RoleBinding> = Api::namespaced(client.clone(), &bundle.namespace().unwrap_or_default());
+    let bundle = writer.apply(&api, &bundle.name_any(), bundle).await?;
+    let api: Api<ClusterRoleBinding> = Api::all(client);
+    let cluster = writer.apply(&api, &cluster.name_any(), cluster).await?;
+    Ok(vec![
+        Change::BundleBound(Some(namespaces(bundle.subjects.as_ref()))),
+        Change::Bound(Some(namespaces(cluster.subjects.as_ref()))),
+    ])
+}
+
+async fn status(writer: &Writer, report: Report) -> Result<Vec<Change>, WriteError> {
+    let Report { key, status, notes, about } = report;
+    let changes = match &key {
+        Key::TrafficSplit(of) => write_status::<TrafficSplit>(writer, of, &status).await?.map(|o| Change::TrafficSplit(of.clone(), Some(o))),
+        Key::VirtualService(of) => {
+            write_status::<VirtualService>(writer, of, &status).await?.map(|o| Change::VirtualService(of.clone(), Some(o)))
+        }
+        Key::MeshPolicy(of) => write_status::<MeshPolicy>(writer, of, &status).await?.map(|o| Change::MeshPolicy(of.clone(), Some(o))),
+        Key::Bindings | Key::Service(_) | Key::Pod(_) => None,
+    };
+    if changes.is_some() {
+        for note in notes {
+            writer.event(&about, note.warning, note.reason, "Reconcile", &note.text).await;
+        }
+    }
+    Ok(changes.into_iter().collect())
+}
+
+async fn write_status<K>(writer: &Writer, of: &Ref, status: &serde_json::Value) -> Result<Option<Arc<K>>, WriteError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(writer.client().clone(), &of.namespace);
+    let part = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status});
+    Ok(unless_gone(writer.apply_status(&api, &of.name, &part).await)?.map(cut::user))
+}
+
+/// A namespace that ends takes no new objects (403, cause `NamespaceTerminating`), one that is gone has none (404):
+/// nothing is left to do, the watches will tell the same.
+fn unless_gone<T>(result: Result<T, WriteError>) -> Result<Option<T>, WriteError> {
+    match result {
+        Ok(written) => Ok(Some(written)),
+        Err(WriteError::Api(kube::Error::Api(status)))
+            if status.code == 404 || status.message.contains("because it is being terminated") =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

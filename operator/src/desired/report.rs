@@ -1,0 +1,129 @@
+//! The status of a user object in the making: findings in, conditions and events out, and nothing at all where nothing
+//! changed its meaning.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
+use tulle_core::codes::Code;
+use tulle_crds::status::{ConditionType, Finding, Reason, conditions};
+
+use super::Plan;
+use crate::world::{Key, Tenant, World};
+
+/// A status to write, with what people should hear of.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The object.
+    pub key: Key,
+    /// The object, for events.
+    pub about: ObjectReference,
+    /// Its whole status.
+    pub status: serde_json::Value,
+    /// Events, at transitions only.
+    pub notes: Vec<Note>,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether somebody should act.
+    pub warning: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// One sentence.
+    pub text: String,
+}
+
+/// The conditions to write, and the event that their change deserves.
+#[must_use]
+pub fn conclude(meta: &impl Resource, previous: &[Condition], findings: &[Finding], now: Timestamp) -> (Vec<Condition>, Vec<Note>) {
+    let generation = meta.meta().generation.unwrap_or_default();
+    let conditions = conditions(previous, findings, generation, now);
+    let (before, after) = (ready(previous), ready(&conditions));
+    let said = |condition: Option<&Condition>| condition.map(|c| (c.status.clone(), c.reason.clone()));
+    let mut notes = Vec::new();
+    if said(before) != said(after)
+        && let Some(after) = after
+    {
+        let reason = findings.iter().map(|finding| finding.reason.as_str()).find(|reason| *reason == after.reason);
+        notes.push(Note {
+            warning: after.status == "False",
+            reason: reason.unwrap_or(Reason::Ready.as_str()),
+            text: after.message.clone(),
+        });
+    }
+    (conditions, notes)
+}
+
+/// The plan to write `status`, or `None` where the object carries it already.
+#[must_use]
+pub fn write<K, S>(key: Key, object: &Arc<K>, status: &S, found: Option<&S>, notes: Vec<Note>) -> Option<Plan>
+where
+    K: Resource<DynamicType = ()>,
+    S: serde::Serialize + PartialEq,
+{
+    if found == Some(status) {
+        return None;
+    }
+    // A status is a plain structure of strings and numbers, which JSON can always hold.
+    let status = serde_json::to_value(status).ok()?;
+    Some(Plan::Status(Box::new(Report { about: object.object_ref(&()), key, status, notes })))
+}
+
+/// `Programmed` of an accepted object: true once what proxies of the namespace need can be read by them. It says nothing
+/// of how many have applied it.
+#[must_use]
+pub fn programmed(namespace: &str, tenant: &Tenant, world: &World) -> Finding {
+    let kind = ConditionType::Programmed;
+    if !tenant.is_meshed() {
+        let text = format!("namespace {namespace} has no proxies yet; label it tulle.dev/inject=enabled and restart its workloads");
+        return Finding::is_true(kind, Reason::Unused, text);
+    }
+    if !world.is_bound(namespace) {
+        return Finding::is_unknown(kind, Reason::Propagating, "the proxies' right to read is being published");
+    }
+    Finding::is_true(kind, Reason::Programmed, "published and readable by the proxies")
+}
+
+/// `Programmed` of an object that is not accepted.
+#[must_use]
+pub fn held_back() -> Finding {
+    Finding::is_false(ConditionType::Programmed, Reason::NotAccepted, "held back until the object is accepted")
+}
+
+/// Why a spec that does not parse is not accepted, in the closed words of conditions.
+#[must_use]
+pub fn reason_of(code: Code) -> Reason {
+    match code {
+        Code::UnsupportedField => Reason::UnsupportedField,
+        Code::Conflicting => Reason::Conflicted,
+        Code::ReferenceNotPermitted => Reason::NotPermitted,
+        _ => Reason::InvalidField,
+    }
+}
+
+/// Status and reason of `Ready`, for the gauge of objects; `None` where the key is no user object or it is gone.
+#[must_use]
+pub fn ready_state(key: &Key, world: &World) -> Option<(String, String)> {
+    let conditions = match key {
+        Key::Bindings | Key::Service(_) | Key::Pod(_) => return None,
+        Key::TrafficSplit(of) => {
+            world.tenant(&of.namespace)?.traffic_splits.get(&of.name)?.status.as_ref().map(|status| &status.conditions)
+        }
+        Key::VirtualService(of) => {
+            world.tenant(&of.namespace)?.virtual_services.get(&of.name)?.status.as_ref().map(|status| &status.conditions)
+        }
+        Key::MeshPolicy(of) => {
+            world.tenant(&of.namespace)?.mesh_policies.get(&of.name)?.status.as_ref().map(|status| &status.conditions)
+        }
+    };
+    let ready = conditions.and_then(|conditions| ready(conditions));
+    Some(ready.map_or_else(|| ("Unknown".into(), "OperatorBehind".into()), |c| (c.status.clone(), c.reason.clone())))
+}
+
+fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())
+}

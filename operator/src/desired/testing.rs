@@ -1,0 +1,23 @@
+//! A small cluster for the tests of decisions.
+
+use std::collections::BTreeSet;
+
+use super::{Settings, bindings::Roles};
+use crate::world::{Change, World};
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        system_namespace: "tulle-system".into(),
+        trust_domain: "cluster.local".parse().expect("a trust domain"),
+        cluster_domain: "cluster.local".into(),
+        roles: Roles { proxy_uid: Some("r1".into()), bundle_uid: None },
+    }
+}
+
+pub(crate) fn world(changes: impl IntoIterator<Item = Change>) -> World {
+    let mut world = World::default();
+    for change in changes {
+        world.take_in(change, &mut BTreeSet::new());
+    }
+    world
+}
