@@ -2,16 +2,27 @@
 //!
 //! Nothing here knows the mesh: the binaries and the chart under test come in as files, never as code.
 
+pub mod api;
+pub mod app;
+pub mod capture;
 pub mod cluster;
 pub mod command;
 pub mod components;
 pub mod helm;
 pub mod host;
+pub mod http;
 pub mod images;
+pub mod inside;
 pub mod interrupt;
 pub mod kubectl;
+pub mod ledger;
+pub mod load;
+pub mod mesh;
 pub mod paths;
+pub mod plaintext;
+pub mod pods;
 pub mod progress;
+pub mod shares;
 pub mod wait;
 
 pub use cluster::{Cluster, ClusterSpec, OwnedCluster};

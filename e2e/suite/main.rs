@@ -1,0 +1,47 @@
+//! The promises of the mesh, shown on a real cluster: one file a promise, each able to fail.
+//!
+//! Runs against a cluster that is up (`--cluster NAME` or `TULLE_E2E_CLUSTER`), normally through `cargo xtask test`. Tests
+//! share the cluster and have a namespace each; what breaks the cluster runs alone, at the end.
+
+mod canary;
+mod context;
+mod diagnostics;
+mod install;
+mod mtls;
+mod outage;
+mod policy;
+mod propagation;
+mod protocols;
+mod renewal;
+mod rollout;
+mod runner;
+mod validation;
+
+use std::process::ExitCode;
+
+use runner::{Kind, Test};
+
+/// In order: figures first, on a machine that is quiet; then the long one beside the many; then those that break things.
+const TESTS: &[Test] = &[
+    Test { name: "propagation", kind: Kind::Together, run: propagation::run },
+    Test { name: "canary", kind: Kind::Together, run: canary::run },
+    Test { name: "renewal", kind: Kind::Background, run: renewal::run },
+    Test { name: "protocols", kind: Kind::Together, run: protocols::run },
+    Test { name: "mtls-wire", kind: Kind::Together, run: mtls::wire },
+    Test { name: "mtls-modes", kind: Kind::Together, run: mtls::modes },
+    Test { name: "mtls-certificates", kind: Kind::Together, run: mtls::certificates },
+    Test { name: "mtls-wrong-server", kind: Kind::Together, run: mtls::wrong_server },
+    Test { name: "policy", kind: Kind::Together, run: policy::run },
+    Test { name: "validation", kind: Kind::Together, run: validation::run },
+    Test { name: "rollout", kind: Kind::Together, run: rollout::run },
+    Test { name: "job", kind: Kind::Together, run: rollout::job },
+    Test { name: "stateful-set", kind: Kind::Together, run: rollout::stateful_set },
+    Test { name: "outage-operator", kind: Kind::Alone, run: outage::operator },
+    Test { name: "outage-webhook", kind: Kind::Alone, run: outage::webhook },
+    Test { name: "outage-api-server", kind: Kind::Alone, run: outage::api_server },
+    Test { name: "install", kind: Kind::Alone, run: install::run },
+];
+
+fn main() -> ExitCode {
+    runner::main(TESTS)
+}
