@@ -80,7 +80,7 @@ const LATER_SPEC: Later = &[
 pub struct Selector {
     /// Labels a pod must carry, all of them. Empty: every pod of the namespace.
     #[schemars(extend("maxProperties" = 16))]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
 
     /// Fields unknown to this release.
@@ -121,7 +121,6 @@ fn port_level_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Sch
 pub struct PortMtls {
     /// `STRICT`, `PERMISSIVE` or `DISABLE`, as for the workload.
     #[schemars(transform = one_of(MTLS_MODES))]
-    #[serde(default)]
     pub mode: String,
 }
 
@@ -175,7 +174,6 @@ pub struct AuthorizationRule {
 #[serde(rename_all = "camelCase")]
 pub struct RuleFrom {
     /// Conditions on the caller, all of which must hold.
-    #[serde(default)]
     pub source: Source,
 
     /// Fields unknown to this release.
@@ -235,7 +233,6 @@ const LATER_SOURCE: Later = &[
 #[serde(rename_all = "camelCase")]
 pub struct RuleTo {
     /// Conditions on the request, all of which must hold.
-    #[serde(default)]
     pub operation: Operation,
 
     /// Fields unknown to this release.

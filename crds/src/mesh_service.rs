@@ -129,6 +129,19 @@ impl Protocol {
     }
 }
 
+impl From<Protocol> for tulle_core::snapshot::Protocol {
+    fn from(protocol: Protocol) -> tulle_core::snapshot::Protocol {
+        match protocol {
+            Protocol::Http => tulle_core::snapshot::Protocol::Http,
+            Protocol::Http2 => tulle_core::snapshot::Protocol::Http2,
+            Protocol::Grpc => tulle_core::snapshot::Protocol::Grpc,
+            Protocol::Tcp => tulle_core::snapshot::Protocol::Tcp,
+            Protocol::Tls => tulle_core::snapshot::Protocol::Tls,
+            Protocol::Detect => tulle_core::snapshot::Protocol::Detect,
+        }
+    }
+}
+
 /// Short strings for `kubectl get`.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]

@@ -40,12 +40,10 @@ use crate::schema::{HOST_MAX, keyed_by};
 pub struct TrafficSplitSpec {
     /// The service clients call (the apex): a name of this namespace, short or as full DNS name.
     #[schemars(length(min = 1, max = HOST_MAX))]
-    #[serde(default)]
     pub service: String,
 
     /// Who answers, with which share. The apex itself may be listed: its own endpoints, not split again.
     #[schemars(length(min = 1, max = 16), transform = keyed_by("service"))]
-    #[serde(default)]
     pub backends: Vec<Backend>,
 
     /// Fields unknown to this release.
@@ -61,7 +59,6 @@ const LATER_SPEC: Later = &[("matches", Shape::Objects)];
 pub struct Backend {
     /// A service of this namespace, short or as full DNS name.
     #[schemars(length(min = 1, max = HOST_MAX))]
-    #[serde(default)]
     pub service: String,
 
     /// Share: weight / sum of weights. The sum need not be 100; 0 receives nothing.

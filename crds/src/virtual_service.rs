@@ -45,12 +45,10 @@ use crate::schema::{DURATION_PATTERN, HOST_MAX, keyed_by};
 pub struct VirtualServiceSpec {
     /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = HOST_MAX)))]
-    #[serde(default)]
     pub hosts: Vec<String>,
 
     /// Routes of HTTP traffic in order: the first whose `match` fits is taken.
     #[schemars(length(min = 1, max = 64))]
-    #[serde(default)]
     pub http: Vec<HttpRoute>,
 
     /// Fields unknown to this release.
@@ -83,7 +81,6 @@ pub struct HttpRoute {
 
     /// Destinations, chosen by weight.
     #[schemars(length(min = 1, max = 16))]
-    #[serde(default)]
     pub route: Vec<RouteDestination>,
 
     /// Limit for the whole answer, retries included, e.g. `10s`. Absent or `0s`: no limit.
@@ -207,7 +204,6 @@ pub struct StringMatch {
 #[serde(rename_all = "camelCase")]
 pub struct RouteDestination {
     /// Where requests go.
-    #[serde(default)]
     pub destination: Destination,
 
     /// Share among the destinations of this rule: weight / sum of weights. 0 receives nothing. A single destination without
@@ -230,7 +226,6 @@ const LATER_DESTINATION: Later = &[("headers", Shape::Object)];
 pub struct Destination {
     /// A service of this object's namespace: short name, `name.namespace`, or the full DNS name.
     #[schemars(length(min = 1, max = HOST_MAX))]
-    #[serde(default)]
     pub host: String,
 
     /// Port of that service. Absent: the port the client dialled.
@@ -248,7 +243,6 @@ pub struct Destination {
 pub struct PortSelector {
     /// Number of the Service's port.
     #[schemars(range(min = 1, max = 65535))]
-    #[serde(default)]
     pub number: i64,
 }
 
@@ -259,7 +253,6 @@ pub struct PortSelector {
 pub struct Retries {
     /// Attempts after the first. 0 switches retries off.
     #[schemars(range(min = 0, max = 10))]
-    #[serde(default)]
     pub attempts: i64,
 
     /// Limit for each attempt, e.g. `2s`. Absent: the rule's timeout.

@@ -1,0 +1,87 @@
+//! Values that several kinds share.
+
+use std::time::Duration;
+
+use tulle_core::codes::Code;
+use tulle_core::path::normalize;
+use tulle_core::split::Weight;
+
+use super::SpecError;
+use crate::later::Rest;
+
+/// Largest weight: enough for shares of one in a million.
+pub(super) const WEIGHT_MAX: u32 = 1_000_000;
+
+/// Refuses what this release does not know; `null` says nothing and passes.
+pub(super) fn nothing_else(rest: &Rest) -> Result<(), SpecError> {
+    match rest.iter().find(|(_, value)| !value.is_null()) {
+        None => Ok(()),
+        Some((field, _)) => Err(SpecError::new(Code::UnsupportedField, "is not supported by this release").under(field)),
+    }
+}
+
+pub(super) fn weight(value: i64) -> Result<Weight, SpecError> {
+    let reason = match value {
+        ..0 => format!("{value} is below 0"),
+        _ => match u32::try_from(value).ok().filter(|value| *value <= WEIGHT_MAX) {
+            Some(value) => return Ok(Weight(value)),
+            None => format!("{value} is above {WEIGHT_MAX}"),
+        },
+    };
+    Err(SpecError::new(Code::WeightOutOfRange, reason))
+}
+
+pub(super) fn port(value: i64) -> Result<u16, SpecError> {
+    u16::try_from(value)
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| SpecError::new(Code::InvalidValue, format!("{value} is not a port")).remedy("use 1 to 65535"))
+}
+
+/// A port written as a string, in its one spelling.
+pub(super) fn port_text(text: &str) -> Result<u16, SpecError> {
+    text.parse()
+        .ok()
+        .filter(|port: &u16| *port > 0 && port.to_string() == text)
+        .ok_or_else(|| SpecError::new(Code::InvalidValue, format!("{text:?} is not a port")).remedy("use 1 to 65535"))
+}
+
+/// A duration as Go and Kubernetes write it, in whole units: `500ms`, `10s`, `1m30s`, `2h`.
+pub(super) fn duration(text: &str) -> Result<Duration, SpecError> {
+    let wrong = || {
+        let reason = format!("{text:?} is not a duration");
+        SpecError::new(Code::InvalidValue, reason).remedy("write whole numbers with units, such as 500ms, 10s or 1m30s")
+    };
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let number: u32 = Some(number).filter(|number| number.len() <= 5).and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
+        total += match unit {
+            "ms" => Duration::from_millis(u64::from(number)),
+            "s" => Duration::from_secs(u64::from(number)),
+            "m" => Duration::from_secs(60 * u64::from(number)),
+            "h" => Duration::from_secs(3600 * u64::from(number)),
+            _ => return Err(wrong()),
+        };
+        rest = tail;
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+/// Refuses a literal that no path in normal form can contain: a rule with it would silently never fit.
+///
+/// `around` makes a whole path of the literal.
+pub(super) fn path_literal(literal: &str, around: impl Fn(&str) -> String) -> Result<(), SpecError> {
+    let whole = around(literal);
+    let reason = match normalize(&whole) {
+        Ok(normal) if normal == whole => return Ok(()),
+        Ok(normal) if around("") == "" => format!("{literal:?} never fits: paths are compared in normal form, which is {normal:?}"),
+        Ok(_) => format!("{literal:?} never fits: paths are compared in normal form"),
+        Err(error) => format!("{literal:?} never fits: {error}"),
+    };
+    Err(SpecError::new(Code::InvalidPattern, reason))
+}
