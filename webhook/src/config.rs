@@ -18,6 +18,9 @@ pub struct Config {
     /// Directory with `tls.crt` and `tls.key`, reloaded when they change.
     #[arg(long, env = "TULLE_TLS_DIR", default_value = "/etc/tulle/tls")]
     pub tls_dir: PathBuf,
+    /// DNS domain of the cluster.
+    #[arg(long, env = "TULLE_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    pub cluster_domain: String,
     /// What every sidecar of this installation looks like.
     #[command(flatten)]
     pub sidecar: SidecarArgs,

@@ -69,13 +69,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let loaded = checks.register("certificate");
     loaded.unmet("not loaded yet: the operator writes it into the Secret tulle-webhook-tls");
     let certificate = ServedCert::empty();
-    let files = TlsFiles::in_directory(config.tls_dir);
+    let files = TlsFiles::in_directory(config.tls_dir.clone());
     shutdown.spawn("certificate", files.follow(Arc::clone(&certificate), shutdown.token(), move |_| loaded.met()));
 
     let admin = listen(ADMIN_PORT).await?;
     shutdown.spawn("admin", admin::serve(admin, checks, Arc::new(registry), shutdown.token()));
     let webhook = listen(WEBHOOK_PORT).await?;
-    let routes = routes(config.sidecar.into(), metrics);
+    let routes = routes(config, metrics);
     shutdown.spawn("webhook", serve::https(webhook, tls::server_config(certificate), routes, shutdown.token()));
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "webhook started");

@@ -41,6 +41,9 @@ pub struct Request {
     /// The object; absent on DELETE.
     #[serde(default)]
     pub object: Value,
+    /// What is stored now; absent on CREATE.
+    #[serde(default)]
+    pub old_object: Value,
 }
 
 /// Group, version and kind.

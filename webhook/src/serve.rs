@@ -1,10 +1,11 @@
 //! The HTTPS interface to the API server: reviews in, answers out. No opinions here.
 
+use crate::config::Config;
 use crate::inject::settings::Settings;
 use crate::inject::{self, Decision, OptIn, Origin};
 use crate::metrics::{Metrics, Review};
 use crate::review::{Answer, Request, ReviewIn, ReviewOut};
-use crate::validate;
+use crate::validate::{self, Rejection};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -12,6 +13,7 @@ use axum::{Json, Router};
 use std::sync::Arc;
 use std::time::Instant;
 use tower::limit::GlobalConcurrencyLimitLayer;
+use tulle_crds::into_core::Ctx;
 
 /// Largest review read, in bytes: the API server accepts objects of up to 3 MiB and sends the old and the new one.
 const BODY_BYTES_MAX: usize = 7 * 1024 * 1024;
@@ -32,12 +34,14 @@ pub const VALIDATE_PATH: &str = "/validate";
 /// What every review needs.
 struct Reviewer {
     settings: Settings,
+    context: Ctx,
     metrics: Metrics,
 }
 
 /// The routes the API server calls.
-pub fn routes(settings: Settings, metrics: Metrics) -> Router {
-    let reviewer = Arc::new(Reviewer { settings, metrics });
+pub fn routes(config: Config, metrics: Metrics) -> Router {
+    let context = Ctx::new(config.cluster_domain);
+    let reviewer = Arc::new(Reviewer { settings: config.sidecar.into(), context, metrics });
     let validate = |State(reviewer): State<Arc<Reviewer>>, Json(review): Json<ReviewIn>| async move {
         reviewer.answer(review, Reviewer::validate)
     };
@@ -92,14 +96,13 @@ impl Reviewer {
     }
 
     fn validate(&self, request: &Request) -> (Answer, Review) {
-        let (kind, refusal) = validate::validate(&request.kind.kind, &request.object);
-        match refusal {
-            None => (Answer::ALLOW, Review { kind, outcome: "accepted", reason: "" }),
-            Some(refusal) => {
+        let (kind, verdict) = validate::validate(request, &self.context);
+        match verdict {
+            Ok(()) => (Answer::ALLOW, Review { kind, outcome: "accepted", reason: "" }),
+            Err(Rejection { code, sentence }) => {
                 let (namespace, name) = (&request.namespace, &request.name);
-                tracing::info!(namespace, kind, name, refusal = refusal.sentence, "object refused");
-                let review = Review { kind, outcome: "refused", reason: refusal.code.as_str() };
-                (Answer::Deny(refusal.sentence), review)
+                tracing::info!(namespace, kind, name, refusal = sentence, "object refused");
+                (Answer::Deny(sentence), Review { kind, outcome: "refused", reason: code.as_str() })
             }
         }
     }
