@@ -1,0 +1,259 @@
+use serde_json::{Value, json};
+use tulle_core::name::Namespace;
+use tulle_core::snapshot::Transport;
+
+use super::super::object::Kind;
+use super::super::plan::Selection;
+use super::super::store::Change;
+use super::super::testing::{NS, apply, list, object, scope, service, slice, split, store, virtual_service};
+use super::*;
+
+const WEB: &str = "10.96.0.10";
+const OLD: &str = "10.96.0.11";
+const NEW: &str = "10.96.0.12";
+
+fn frame() -> Frame {
+    let home = Home { namespace: Namespace::from(NS), system_namespace: Namespace::from("tulle-system") };
+    Frame { home, prefer_ipv4: true }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A namespace with three Services of one endpoint each: `web`, `web-old` and `web-new`.
+fn shop() -> Store {
+    let mut store = store();
+    list(&mut store, Kind::MeshService, vec![service("web", WEB, 1), service("web-old", OLD, 1), service("web-new", NEW, 1)]);
+    list(&mut store, Kind::EndpointSlice, vec![
+        slice("web", &["10.0.0.1"], 1),
+        slice("web-old", &["10.0.1.1"], 1),
+        slice("web-new", &["10.0.2.1"], 1),
+    ]);
+    list(&mut store, Kind::VirtualService, vec![]);
+    list(&mut store, Kind::TrafficSplit, vec![]);
+    store
+}
+
+fn dialled(addresses: &[(&str, &str)]) -> Addresses {
+    let mut known = Addresses::default();
+    for (address, name) in addresses {
+        known.bind(ip(address), Binding::Service(ServiceRef::new(NS, *name)), true, std::time::Duration::ZERO);
+    }
+    known
+}
+
+fn first(store: &Store, addresses: &Addresses) -> Built {
+    build(store, addresses, &frame(), &Built::nothing(&frame())).expect("something is known")
+}
+
+fn service_at<'a>(built: &'a Built, address: &str) -> &'a Arc<Service> {
+    match built.snapshot.targets.get(&ip(address)) {
+        Some(Target::Service(service)) => service,
+        other => panic!("{address} is {other:?}"),
+    }
+}
+
+/// `service weight endpoint,…` of each backend.
+fn shown(destination: &Destination) -> Vec<String> {
+    let Some(backends) = &destination.backends else { return Vec::new() };
+    let endpoints = |backend: &Backend| backend.endpoints.iter().map(|e| e.address.to_string()).collect::<Vec<_>>().join(",");
+    backends.entries().map(|(b, weight)| format!("{} {} {}", b.service.name, weight.0, endpoints(b))).collect()
+}
+
+fn direct(store: &Store) -> Vec<String> {
+    let built = first(store, &dialled(&[(WEB, "web")]));
+    shown(&service_at(&built, WEB).port(80).unwrap().direct)
+}
+
+#[test]
+fn a_split_applies_to_the_dialled_service() {
+    let rows: [(&str, &[(&str, i64)], &[&str]); 6] = [
+        ("canary", &[("web-old", 90), ("web-new", 10)], &["web-old 90 10.0.1.1:8080", "web-new 10 10.0.2.1:8080"]),
+        ("the apex means its own endpoints", &[("web", 90), ("web-new", 10)], &["web 90 10.0.0.1:8080", "web-new 10 10.0.2.1:8080"]),
+        ("no share", &[("web-old", 1), ("web-new", 0)], &["web-old 1 10.0.1.1:8080", "web-new 0 10.0.2.1:8080"]),
+        ("a backend that does not exist", &[("web-old", 50), ("gone", 50)], &["web-old 50 10.0.1.1:8080"]),
+        ("full name", &[("web-new.shop.svc.cluster.local", 1)], &["web-new 1 10.0.2.1:8080"]),
+        ("only backends that do not exist", &[("gone", 1)], &[]),
+    ];
+    for (name, shares, want) in rows {
+        let mut store = shop();
+        let complaints = apply(&mut store, Kind::TrafficSplit, split("canary", "web", shares, 2));
+        assert_eq!(complaints, [], "{name}");
+        assert_eq!(direct(&store), want, "{name}");
+    }
+}
+
+#[test]
+fn without_a_split_the_service_answers_itself() {
+    assert_eq!(direct(&shop()), ["web 1 10.0.0.1:8080"]);
+}
+
+#[test]
+fn a_backend_without_endpoints_leaves_its_share_to_the_others() {
+    let mut store = shop();
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", 90), ("web-new", 10)], 2));
+    apply(&mut store, Kind::EndpointSlice, slice("web-new", &[], 2));
+    assert_eq!(direct(&store), ["web-old 90 10.0.1.1:8080"]);
+    apply(&mut store, Kind::EndpointSlice, slice("web-new", &["10.0.2.9"], 3));
+    assert_eq!(direct(&store), ["web-old 90 10.0.1.1:8080", "web-new 10 10.0.2.9:8080"]);
+}
+
+#[test]
+fn a_backend_without_the_port_receives_nothing() {
+    let mut store = shop();
+    let mut other_port = service("web-new", NEW, 2);
+    other_port["spec"]["ports"][0]["port"] = json!(81);
+    apply(&mut store, Kind::MeshService, other_port);
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", 90), ("web-new", 10)], 2));
+    assert_eq!(direct(&store), ["web-old 90 10.0.1.1:8080"]);
+}
+
+#[test]
+fn an_invalid_split_keeps_the_last_good_one() {
+    let mut store = shop();
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", 90), ("web-new", 10)], 2));
+    let complaints = apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", -1)], 3));
+    assert!(complaints[0].kept && complaints[0].error.contains("spec.backends[0].weight"), "{complaints:?}");
+    assert_eq!(direct(&store), ["web-old 90 10.0.1.1:8080", "web-new 10 10.0.2.1:8080"]);
+    let applied = store.applied();
+    assert_eq!((applied[0].version, applied[0].error.is_some()), (3, true));
+}
+
+#[test]
+fn a_spec_that_is_no_spec_keeps_the_last_good_one_too() {
+    let mut store = shop();
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-new", 1)], 2));
+    let mut broken = split("canary", "web", &[], 3);
+    broken["spec"]["backends"] = json!("all of them");
+    assert!(apply(&mut store, Kind::TrafficSplit, broken)[0].kept);
+    assert_eq!(direct(&store), ["web-new 1 10.0.2.1:8080"]);
+}
+
+#[test]
+fn of_two_splits_the_older_is_in_force() {
+    let mut store = shop();
+    let mut younger = split("a-younger", "web", &[("web-new", 1)], 2);
+    younger["metadata"]["creationTimestamp"] = json!("2026-02-01T00:00:00Z");
+    apply(&mut store, Kind::TrafficSplit, younger);
+    apply(&mut store, Kind::TrafficSplit, split("older", "web", &[("web-old", 1)], 2));
+    assert_eq!(direct(&store), ["web-old 1 10.0.1.1:8080"]);
+}
+
+#[test]
+fn a_route_chooses_a_host_and_the_split_on_it_a_backend() {
+    let mut store = shop();
+    let http = json!([
+        {"match": [{"uri": {"prefix": "/new"}}], "route": [{"destination": {"host": "web-new"}}]},
+        {"route": [{"destination": {"host": "web"}}]},
+    ]);
+    assert_eq!(apply(&mut store, Kind::VirtualService, virtual_service("web", "web", http, 2)), []);
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web-new", &[("web-new", 50), ("web-old", 50)], 2));
+    let built = first(&store, &dialled(&[(WEB, "web")]));
+    let port = service_at(&built, WEB).port(80).unwrap();
+    let rules: Vec<_> = port.routes.rules.iter().map(|rule| shown(rule.action.pick(0))).collect();
+    assert_eq!(rules, [
+        vec!["web-new 50 10.0.2.1:8080".to_owned(), "web-old 50 10.0.1.1:8080".to_owned()],
+        vec!["web 1 10.0.0.1:8080".to_owned()],
+    ]);
+    assert_eq!(shown(&port.direct), ["web 1 10.0.0.1:8080"]);
+}
+
+#[test]
+fn a_rule_for_another_port_is_not_seen_but_still_speaks_for_the_host() {
+    let mut store = shop();
+    let http = json!([{"match": [{"port": 81}], "route": [{"destination": {"host": "web-new"}}]}]);
+    assert_eq!(apply(&mut store, Kind::VirtualService, virtual_service("web", "web", http, 2)), []);
+    let built = first(&store, &dialled(&[(WEB, "web")]));
+    let table = &service_at(&built, WEB).port(80).unwrap().routes;
+    assert!(!table.is_empty() && table.rules[0].matches.iter().all(|condition| condition.port == Some(81)), "{table:?}");
+}
+
+#[test]
+fn endpoints_outside_the_mesh_are_plaintext_and_all_others_are_not() {
+    let mut store = shop();
+    apply(&mut store, Kind::EndpointSlice, slice("web", &["10.0.0.1", "10.0.0.2"], 2));
+    let mut partly = service("web", WEB, 2);
+    partly["spec"]["outside"] = json!(["web-10-0-0-2"]);
+    apply(&mut store, Kind::MeshService, partly);
+    let built = first(&store, &dialled(&[(WEB, "web")]));
+    let destination = Arc::clone(&service_at(&built, WEB).port(80).unwrap().direct);
+    let (backend, _) = destination.backends.as_ref().unwrap().entries().next().unwrap();
+    let transports: Vec<_> = backend.endpoints.iter().map(|endpoint| endpoint.transport).collect();
+    assert_eq!(transports, [Transport::Mesh, Transport::Plain]);
+    assert_eq!(backend.identities[0].as_str(), "spiffe://cluster.local/ns/shop/sa/web");
+}
+
+fn pod(name: &str, address: &str, version: u64) -> Value {
+    json!({
+        "metadata": super::super::testing::meta(name, version),
+        "spec": {"ips": [address], "identity": "spiffe://cluster.local/ns/shop/sa/db"},
+    })
+}
+
+#[test]
+fn a_pod_dialled_by_its_address_must_answer_as_itself() {
+    let mut store = store();
+    list(&mut store, Kind::MeshEndpoint, vec![pod("db-0", "10.0.3.1", 1), pod("db-1", "10.0.3.2", 1)]);
+    let mut addresses = Addresses::default();
+    let binding = |label: &str| Binding::Pod { namespace: NS.into(), kind: Kind::MeshEndpoint, label: label.into() };
+    addresses.bind(ip("10.0.3.1"), binding("10.0.3.1"), true, std::time::Duration::ZERO);
+    addresses.bind(ip("10.0.3.9"), binding("10.0.3.9"), true, std::time::Duration::ZERO);
+    addresses.bind(ip("192.0.2.7"), Binding::Outside, false, std::time::Duration::ZERO);
+    let built = first(&store, &addresses);
+    let Some(Target::Pod(target)) = built.snapshot.targets.get(&ip("10.0.3.1")) else { panic!("{built:?}") };
+    assert_eq!((target.pod.to_string().as_str(), target.identity.service_account()), ("shop/db-0", "db"));
+    assert!(matches!(built.snapshot.targets.get(&ip("192.0.2.7")), Some(Target::Outside)));
+    assert!(!built.snapshot.targets.contains_key(&ip("10.0.3.9")), "nobody has this address");
+    assert_eq!(crate::discovery::needs::lost(&store, &addresses), [ip("10.0.3.9")]);
+}
+
+#[test]
+fn what_does_not_change_keeps_its_pointer() {
+    let mut store = shop();
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", 90), ("web-new", 10)], 2));
+    let addresses = dialled(&[(WEB, "web"), (OLD, "web-old")]);
+    let before = first(&store, &addresses);
+    assert!(build(&store, &addresses, &frame(), &before).is_none(), "nothing changed");
+    apply(&mut store, Kind::EndpointSlice, slice("web-new", &["10.0.2.1", "10.0.2.2"], 3));
+    let after = build(&store, &addresses, &frame(), &before).expect("an endpoint was added");
+    assert_eq!(after.snapshot.generation, before.snapshot.generation + 1);
+    assert!(Arc::ptr_eq(service_at(&before, OLD), service_at(&after, OLD)));
+    assert!(!Arc::ptr_eq(service_at(&before, WEB), service_at(&after, WEB)));
+    let backend = |built: &Built, index: usize| {
+        let destination = &service_at(built, WEB).port(80).unwrap().direct;
+        Arc::clone(destination.backends.as_ref().unwrap().entries().nth(index).unwrap().0)
+    };
+    assert!(Arc::ptr_eq(&backend(&before, 0), &backend(&after, 0)), "web-old");
+    assert!(!Arc::ptr_eq(&backend(&before, 1), &backend(&after, 1)), "web-new");
+    assert!(Arc::ptr_eq(&before.snapshot.policies, &after.snapshot.policies));
+}
+
+/// A split that names a backend nobody watched yet: until its endpoints are listed, the split in force stays.
+#[test]
+fn a_service_changes_when_all_it_depends_on_is_known() {
+    let mut store = store();
+    let names = |list: &[&str]| Selection::Names(list.iter().map(|name| Arc::from(*name)).collect());
+    let listed = |store: &mut Store, kind, selection, manifests: Vec<Value>| {
+        let objects = manifests.into_iter().map(|manifest| object(kind, manifest)).collect();
+        store.take(&scope(kind), Change::Listed(selection, objects));
+    };
+    let addresses = dialled(&[(WEB, "web")]);
+    let nothing = Built::nothing(&frame());
+    listed(&mut store, Kind::MeshService, names(&["web"]), vec![service("web", WEB, 1)]);
+    listed(&mut store, Kind::EndpointSlice, names(&["web"]), vec![slice("web", &["10.0.0.1"], 1)]);
+    assert!(build(&store, &addresses, &frame(), &nothing).is_none(), "routes and splits are not listed");
+    list(&mut store, Kind::VirtualService, vec![]);
+    list(&mut store, Kind::TrafficSplit, vec![]);
+    let before = build(&store, &addresses, &frame(), &nothing).unwrap();
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-new", 100)], 2));
+    assert!(build(&store, &addresses, &frame(), &before).is_none(), "web-new is not listed");
+    listed(&mut store, Kind::EndpointSlice, names(&["web", "web-new"]), vec![
+        slice("web", &["10.0.0.1"], 1),
+        slice("web-new", &["10.0.2.1"], 1),
+    ]);
+    assert!(build(&store, &addresses, &frame(), &before).is_none(), "who may answer for web-new is not known");
+    listed(&mut store, Kind::MeshService, names(&["web", "web-new"]), vec![service("web", WEB, 1), service("web-new", NEW, 1)]);
+    let after = build(&store, &addresses, &frame(), &before).unwrap();
+    assert_eq!(shown(&service_at(&after, WEB).port(80).unwrap().direct), ["web-new 100 10.0.2.1:8080"]);
+}

@@ -1,0 +1,38 @@
+//! The route table of one Service port, from the VirtualServices that name the Service among their hosts.
+
+use std::sync::Arc;
+
+use tulle_core::name::ServiceRef;
+use tulle_core::route::{RouteTable, merge};
+use tulle_core::snapshot::Destination;
+
+use super::store::World;
+
+/// The rules of a host as seen on one port, with each destination resolved by `resolve(host, port)`.
+///
+/// A VirtualService all of whose rules ask for other ports still speaks for the host: requests to this port then have no route,
+/// instead of going to the Service as if nobody had written anything.
+pub(crate) fn routes(
+    world: &World,
+    service: &ServiceRef,
+    port: u16,
+    mut resolve: impl FnMut(&ServiceRef, u16) -> Arc<Destination>,
+) -> RouteTable<Arc<Destination>> {
+    let merged = merge(world.routes_of(service).map(|route| (route.rank.clone(), route.rules.clone())));
+    let here = merged.for_port(port);
+    // The conditions on other ports that are still in `merged` fit no request.
+    let table = if here.is_empty() { merged } else { here };
+    let rules = table.rules.into_iter().map(|rule| {
+        rule.map(|destination| resolve(&destination.service, target_port(world, &destination.service, destination.port, port)))
+    });
+    RouteTable { rules: rules.collect() }
+}
+
+/// A destination without a port means the dialled one, or the only one the destination has (Istio: `destination.port`).
+fn target_port(world: &World, service: &ServiceRef, asked: Option<u16>, dialled: u16) -> u16 {
+    let only = || match world.services.get(&service.name)?.ports.as_slice() {
+        [port] => Some(port.number),
+        _ => None,
+    };
+    asked.or_else(only).unwrap_or(dialled)
+}
