@@ -55,6 +55,7 @@ use self::control::{Ask, Control, State};
 pub(crate) use self::facts::Facts;
 use self::needs::Home;
 use self::reach::Reach;
+pub(crate) use self::store::Applied;
 use self::store::Store;
 use self::watches::Watches;
 use crate::config::Config;

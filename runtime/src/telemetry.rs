@@ -2,9 +2,24 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// Changes what is logged while the process runs.
+#[derive(Clone, Debug)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Replaces the filter.
+    ///
+    /// # Errors
+    /// The filter does not parse; the old one stays.
+    pub fn set(&self, filter: &str) -> anyhow::Result<()> {
+        self.0.reload(parse(filter)?)?;
+        Ok(())
+    }
+}
 
 /// Starts logging for the whole process. `filter` is an `EnvFilter` directive list, e.g. `info` or `info,kube=debug`.
 ///
@@ -12,10 +27,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 ///
 /// # Errors
 /// The filter does not parse, or logging was started before.
-pub fn init(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        anyhow::anyhow!("log filter {filter:?}: {error}; use a level (info) or target=level pairs (info,kube=debug)")
-    })?;
+pub fn init(filter: &str) -> anyhow::Result<LogFilter> {
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
     let registry = tracing_subscriber::registry().with(filter);
     if std::io::stdout().is_terminal() {
         registry.with(tracing_subscriber::fmt::layer()).try_init()?;
@@ -27,5 +40,11 @@ pub fn init(filter: &str) -> anyhow::Result<()> {
             .with_span_list(false);
         registry.with(json).try_init()?;
     }
-    Ok(())
+    Ok(LogFilter(handle))
+}
+
+fn parse(filter: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(filter).map_err(|error| {
+        anyhow::anyhow!("log filter {filter:?}: {error}; use a level (info) or target=level pairs (info,kube=debug)")
+    })
 }

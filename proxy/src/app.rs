@@ -1,0 +1,110 @@
+//! Wiring of `run`: one control thread (this one) and N data threads, and the tree of their tasks.
+//!
+//! ```text
+//! control: discovery · identity · health · admin · capture proof · signals
+//! data 0…N-1: outbound listener → connections · inbound listener → connections · sweep
+//! ```
+//! They share the published snapshot, the TLS configurations, the question queue of discovery and the cells of the metrics.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tulle_core::sidecar::{INBOUND_PORT, OUTBOUND_PORT};
+use tulle_runtime::telemetry::LogFilter;
+
+use crate::access_log::AccessLog;
+use crate::config::Config;
+use crate::discovery;
+use crate::drain::Drain;
+use crate::metrics::Shard;
+use crate::tls::TlsContext;
+use crate::worker::{Shared, Worker};
+use crate::{control, inbound, listen, outbound};
+
+/// How often a draining proxy looks whether anything is still open.
+const DRAIN_POLL: Duration = Duration::from_millis(50);
+
+/// Runs the sidecar until it has drained after SIGTERM.
+pub(crate) fn run(config: Config, log: LogFilter) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        let (discovery, watches) = discovery::new(&config);
+        let access_log = if config.access_log { AccessLog::to_stdout()? } else { AccessLog::default() };
+        let shared = Arc::new(Shared {
+            tls: TlsContext::new(config.trust_domain.clone()),
+            drain: Drain::default(),
+            discovery,
+            access_log,
+            config,
+        });
+        let shards = start_workers(&shared)?;
+        tokio::task::spawn_local(watches.run(shutdown.clone()));
+        control::start(&shared, shards, log, &shutdown).await?;
+        wait_for_end(&shared.drain).await?;
+        shutdown.cancel();
+        tracing::info!("drained; leaving");
+        Ok(())
+    })
+}
+
+/// Starts the data threads; both of a thread's listeners are open when this returns.
+fn start_workers(shared: &Arc<Shared>) -> anyhow::Result<Vec<Arc<Shard>>> {
+    let shards: Vec<Arc<Shard>> = (0..shared.config.workers).map(|_| Arc::default()).collect();
+    for (index, shard) in shards.iter().enumerate() {
+        let (shared, shard) = (Arc::clone(shared), Arc::clone(shard));
+        let (started, starting) = std::sync::mpsc::sync_channel(1);
+        std::thread::Builder::new().name(format!("data-{index}")).spawn(move || work(shared, shard, &started))?;
+        starting.recv().context("a data thread ended before it listened")??;
+    }
+    Ok(shards)
+}
+
+/// A data thread's life. Its runtime and everything on it end with the process.
+fn work(shared: Arc<Shared>, shard: Arc<Shard>, started: &std::sync::mpsc::SyncSender<anyhow::Result<()>>) {
+    let opened = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(Default::default())
+        .context("cannot start a data thread's runtime")
+        .and_then(|runtime| {
+            let _inside = runtime.enter();
+            let outbound = listen::listen(OUTBOUND_PORT).context("cannot listen for outbound connections")?;
+            let inbound = listen::listen(INBOUND_PORT).context("cannot listen for inbound connections")?;
+            drop(_inside);
+            Ok((runtime, outbound, inbound))
+        });
+    let (runtime, outbound, inbound) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let _ = started.send(Ok(()));
+    runtime.block_on(async move {
+        let worker = Worker::new(shared, shard);
+        tokio::task::spawn_local(outbound::run(Rc::clone(&worker), outbound));
+        tokio::task::spawn_local(inbound::run(Rc::clone(&worker), inbound));
+        worker.sweep().await;
+    });
+}
+
+/// Waits for SIGTERM or SIGINT, then until nothing is open. There is no deadline of our own: the kubelet has one.
+async fn wait_for_end(drain: &Drain) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(open = drain.open_connections(), "draining");
+    drain.start();
+    while drain.open_connections() > 0 {
+        tokio::time::sleep(DRAIN_POLL).await;
+    }
+    Ok(())
+}

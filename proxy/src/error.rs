@@ -1,0 +1,82 @@
+//! What goes wrong on the data path, as the caller, the log and the metrics see it.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tulle_core::codes::{Code, Reason};
+
+/// Names why the mesh itself answered: `<reason>; code=TULnnnn; id=<16 hex digits>`. Policy, rule and peer are only in the log.
+pub(crate) const TULLE_ERROR: HeaderName = HeaderName::from_static("tulle-error");
+
+/// Between two proxies: nothing of the request reached the application, so another endpoint may serve it whatever its method.
+/// Removed from every answer of an application, so that nobody but a proxy can say it.
+pub(crate) const UNPROCESSED: HeaderName = HeaderName::from_static("tulle-unprocessed");
+
+/// A request or connection the mesh could not carry.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The closed reason: header, metric and log speak it.
+    pub(crate) reason: Reason,
+    /// The exact code where it is finer than the reason's own, as for denials.
+    pub(crate) code: Code,
+    /// What happened, for the log; never sent to the caller.
+    pub(crate) detail: String,
+}
+
+impl Failure {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, code: reason.code(), detail: detail.into() }
+    }
+
+    pub(crate) fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Whether nothing of the request was processed, so that it may be sent to another endpoint.
+    pub(crate) fn unprocessed(&self) -> bool {
+        matches!(self.reason, Reason::ConnectFailed | Reason::Overloaded | Reason::PeerIdentity)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.code.as_str(), self.reason.as_str(), self.detail)
+    }
+}
+
+/// The identifier that ties the caller's answer to the proxy's log line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailureId(pub(crate) u64);
+
+impl fmt::Display for FailureId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Head of the answer for a failure. gRPC carries errors in `grpc-status` on HTTP 200 (gRPC over HTTP/2, "Responses"); a
+/// trailers-only answer is one header block.
+pub(crate) fn answer(failure: &Failure, id: FailureId, grpc: bool) -> (StatusCode, HeaderMap) {
+    let mut headers = HeaderMap::with_capacity(4);
+    let told = format!("{}; code={}; id={id}", failure.reason.as_str(), failure.code.as_str());
+    headers.insert(TULLE_ERROR, header_value(&told));
+    if failure.unprocessed() {
+        headers.insert(UNPROCESSED, HeaderValue::from_static("1"));
+    }
+    if !grpc {
+        let status = StatusCode::from_u16(failure.reason.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        return (status, headers);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(failure.reason.grpc_status()));
+    headers.insert(HeaderName::from_static("grpc-message"), header_value(&told));
+    (StatusCode::OK, headers)
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("reasons, codes and identifiers are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! One request on one upstream: the part of the story that both paths share.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tulle_core::codes::Reason;
+use tulle_core::identity::SpiffeId;
+
+use crate::error::{Failure, UNPROCESSED};
+use crate::http::Version;
+use crate::http::body::{Completion, RequestBody, ResponseBody};
+use crate::metrics::cells::HttpCells;
+use crate::tls::TlsContext;
+use crate::upstream::Upstream;
+use crate::upstream::pool::{H1Connection, H2Connection};
+
+/// The answer's body as both paths hand it to their caller.
+pub(crate) type AnswerBody = ResponseBody<Passing>;
+
+/// The head of a request, kept so that it can be sent again when nothing of it was processed.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) version: Version,
+}
+
+/// An answer whose body is still to come.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response<Incoming>,
+    lease: Lease,
+    in_flight: InFlight,
+}
+
+/// No answer.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) failure: Failure,
+    pub(crate) processed: Processed,
+}
+
+/// How much of a request the upstream may have seen. Decides whether it may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Processed {
+    /// Nothing: any request may be sent again.
+    Nothing,
+    /// Unknown, on a kept connection that its peer may merely have closed: idempotent requests may (RFC 9110 §9.2.2).
+    MaybeStale,
+    /// Unknown: the request is not repeated.
+    Maybe,
+}
+
+/// A connection in use.
+#[derive(Debug)]
+enum Lease {
+    H1(H1Connection),
+    /// Held to count the stream.
+    H2(#[expect(dead_code, reason = "its reference count is the number of streams")] Rc<H2Connection>),
+}
+
+/// A request in flight, for the balancer.
+#[derive(Debug)]
+struct InFlight(Rc<Upstream>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.load.end();
+    }
+}
+
+impl Head {
+    fn request(&self, body: RequestBody) -> Request<RequestBody> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = match self.version {
+            Version::H1 => http::Version::HTTP_11,
+            Version::H2 => http::Version::HTTP_2,
+        };
+        // The one copy of the head: a request that met a closing door is sent elsewhere without the caller noticing.
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}
+
+/// Sends the request and waits for the answer's head.
+pub(crate) async fn send(
+    tls: &TlsContext,
+    upstream: &Rc<Upstream>,
+    head: &Head,
+    body: RequestBody,
+    expected: &[SpiffeId],
+) -> Result<Answer, Broken> {
+    let request = head.request(body);
+    upstream.load.begin();
+    let in_flight = InFlight(Rc::clone(upstream));
+    let started = Instant::now();
+    let sent = match head.version {
+        Version::H1 => send_h1(tls, upstream, request, expected).await,
+        Version::H2 => send_h2(tls, upstream, request, expected).await,
+    };
+    let now = Instant::now();
+    match sent {
+        Ok((response, lease)) => {
+            upstream.load.observe(now.saturating_duration_since(started), now);
+            Ok(Answer { response, lease, in_flight })
+        }
+        Err(broken) => {
+            if broken.processed != Processed::MaybeStale {
+                upstream.load.failed(now);
+            }
+            Err(broken)
+        }
+    }
+}
+
+async fn send_h1(
+    tls: &TlsContext,
+    upstream: &Upstream,
+    request: Request<RequestBody>,
+    expected: &[SpiffeId],
+) -> Result<(Response<Incoming>, Lease), Broken> {
+    let mut connection = upstream.h1(tls, expected).await.map_err(Broken::unsent)?;
+    match connection.sender.try_send_request(request).await {
+        Ok(response) => Ok((response, Lease::H1(connection))),
+        Err(error) => Err(Broken::sending(upstream, error, connection.reused)),
+    }
+}
+
+async fn send_h2(
+    tls: &TlsContext,
+    upstream: &Upstream,
+    request: Request<RequestBody>,
+    expected: &[SpiffeId],
+) -> Result<(Response<Incoming>, Lease), Broken> {
+    let connection = upstream.h2(tls, expected).await.map_err(Broken::unsent)?;
+    match connection.sender.clone().try_send_request(request).await {
+        Ok(response) => Ok((response, Lease::H2(connection))),
+        Err(error) => Err(Broken::sending(upstream, error, false)),
+    }
+}
+
+impl Broken {
+    fn unsent(failure: Failure) -> Self {
+        Self { failure, processed: Processed::Nothing }
+    }
+
+    fn sending(upstream: &Upstream, mut error: TrySendError<Request<RequestBody>>, reused: bool) -> Self {
+        let unsent = error.take_message().is_some() || refused(error.error());
+        let processed = match (unsent, reused) {
+            (true, _) => Processed::Nothing,
+            (false, true) => Processed::MaybeStale,
+            (false, false) => Processed::Maybe,
+        };
+        let reason = if unsent { Reason::ConnectFailed } else { Reason::UpstreamReset };
+        let detail = format!("{}: {}", upstream.key.address, chain(error.error()));
+        Self { failure: Failure::new(reason, detail), processed }
+    }
+}
+
+/// Whether the peer said that it did not process the stream (RFC 9113 §8.7).
+fn refused(error: &hyper::Error) -> bool {
+    let h2 = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    h2.is_some_and(|h2| h2.reason() == Some(h2::Reason::REFUSED_STREAM) && h2.is_remote())
+}
+
+/// The error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl Answer {
+    /// Whether the peer's proxy says that its application saw nothing of the request.
+    pub(crate) fn unprocessed(&self) -> bool {
+        self.response.status() == StatusCode::SERVICE_UNAVAILABLE && self.response.headers().contains_key(UNPROCESSED)
+    }
+
+    /// The response with a body that reports its end to `cells` and gives the connection back.
+    pub(crate) fn pass(self, cells: Arc<HttpCells>) -> Response<AnswerBody> {
+        let (parts, incoming) = self.response.into_parts();
+        let passing = Passing { lease: Some(self.lease), in_flight: self.in_flight, cells, finished: false };
+        let completion = if http_body::Body::is_end_stream(&incoming) {
+            passing.finished();
+            None
+        } else {
+            Some(passing)
+        };
+        Response::from_parts(parts, ResponseBody::Upstream { incoming, completion })
+    }
+}
+
+/// Follows an answer's body to its end.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    lease: Option<Lease>,
+    in_flight: InFlight,
+    cells: Arc<HttpCells>,
+    finished: bool,
+}
+
+impl Completion for Passing {
+    fn passed(&mut self, bytes: usize) {
+        self.cells.response_bytes.add(bytes as u64);
+    }
+
+    fn finished(mut self) {
+        self.finished = true;
+        if let Some(Lease::H1(connection)) = self.lease.take() {
+            self.in_flight.0.give_back(connection);
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.cells.aborted.add(1);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+use http::header::{CONNECTION, HOST, TE, UPGRADE};
+
+use super::*;
+
+fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+    lines.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+}
+
+#[test]
+fn what_belongs_to_one_connection_does_not_travel() {
+    let mut map = headers(&[
+        ("connection", "keep-alive, x-secret, host"),
+        ("x-secret", "1"),
+        ("keep-alive", "timeout=5"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "websocket"),
+        ("te", "trailers"),
+        ("host", "a"),
+    ]);
+    remove_hop_by_hop(&mut map);
+    assert_eq!(map, headers(&[("te", "trailers"), ("host", "a")]));
+}
+
+#[test]
+fn connection_cannot_strip_the_authority_or_what_the_mesh_says() {
+    for name in ["host", "content-length", "authorization", "tulle-error", "tulle-unprocessed"] {
+        let mut map = headers(&[("connection", name), (name, "1")]);
+        remove_hop_by_hop(&mut map);
+        assert!(map.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn an_upgrade_needs_both_headers() {
+    assert!(wants_upgrade(&headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])));
+    assert!(!wants_upgrade(&headers(&[("upgrade", "h2c")])));
+    assert!(!wants_upgrade(&headers(&[("connection", "upgrade")])));
+    let mut map = HeaderMap::new();
+    set_upgrade(&mut map, HeaderValue::from_static("websocket"));
+    assert!(map.contains_key(CONNECTION) && map.contains_key(UPGRADE));
+    assert!(!map.contains_key(HOST) && !map.contains_key(TE));
+}

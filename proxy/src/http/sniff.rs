@@ -1,0 +1,79 @@
+//! What a connection carries, told from its first bytes, which stay in the kernel's buffer.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::Version;
+
+/// Bytes looked at: a ClientHello with a post-quantum key share is 1.5–2 KiB.
+pub(crate) const PEEK_BYTES: usize = 4096;
+
+/// Beginning of HTTP/2 with prior knowledge (RFC 9113 §3.4). No HTTP/1 method is called `PRI`.
+const H2_PREFACE: &[u8] = b"PRI ";
+
+/// Methods by which an undeclared port is recognised as HTTP/1 (RFC 9110 §9, RFC 5789).
+const METHODS: [&[u8]; 9] =
+    [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE "];
+
+/// What the first bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guess {
+    /// Not enough bytes to tell.
+    Unknown,
+    /// HTTP of this version.
+    Http(Version),
+    /// Anything else.
+    Bytes,
+}
+
+/// Guesses from the bytes so far.
+pub(crate) fn guess(bytes: &[u8]) -> Guess {
+    if bytes.starts_with(H2_PREFACE) {
+        return Guess::Http(Version::H2);
+    }
+    if METHODS.iter().any(|method| bytes.starts_with(method)) {
+        return Guess::Http(Version::H1);
+    }
+    let undecided = agree(H2_PREFACE, bytes) || METHODS.iter().any(|method| agree(method, bytes));
+    if undecided { Guess::Unknown } else { Guess::Bytes }
+}
+
+/// Whether `bytes` and `prefix` agree as far as both go.
+fn agree(prefix: &[u8], bytes: &[u8]) -> bool {
+    let shared = prefix.len().min(bytes.len());
+    prefix[..shared] == bytes[..shared]
+}
+
+/// Waits until `decide` gives an answer about the bytes received so far; they are not consumed. `None` at end of stream.
+/// Wakes only when new bytes arrive.
+pub(crate) async fn peek_until<T>(
+    stream: &TcpStream,
+    mut decide: impl FnMut(&[u8]) -> Option<T>,
+) -> io::Result<Option<T>> {
+    stream
+        .async_io(Interest::READABLE, || {
+            let mut buffer = [0; PEEK_BYTES];
+            let length = rustix::net::recv(stream, &mut buffer[..], RecvFlags::PEEK)?.0;
+            if length == 0 {
+                return Ok(None);
+            }
+            decide(&buffer[..length]).map(Some).ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        })
+        .await
+}
+
+/// [`peek_until`] with a limit; `Ok(None)` also when the time is over.
+pub(crate) async fn peek_within<T>(
+    stream: &TcpStream,
+    limit: Duration,
+    decide: impl FnMut(&[u8]) -> Option<T>,
+) -> io::Result<Option<T>> {
+    tokio::time::timeout(limit, peek_until(stream, decide)).await.unwrap_or(Ok(None))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! THE INBOUND PATH: accept → mTLS or plaintext → protocol → (per request) authorize → forward to the application.
+//!
+//! A meshed peer's ALPN says what is inside. Plaintext comes from callers outside the mesh: served or refused as the policy of the
+//! port says. The application is always dialled at the pod's own address, never at loopback.
+
+mod authorize;
+mod plain;
+mod request;
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tulle_core::authz::MtlsMode;
+use tulle_core::codes::Reason;
+use tulle_core::identity::SpiffeId;
+
+use crate::error::Failure;
+use crate::http::serve::{Face, serve};
+use crate::http::sniff::{peek_until, peek_within};
+use crate::http::{Version, sniff};
+use crate::io::Stream;
+use crate::metrics::cells::HttpCells;
+use crate::metrics::{Labels, Side};
+use crate::tls::{Hello, MeshProtocol, mesh_hello, peer_identity};
+use crate::upstream::Way;
+use crate::worker::Worker;
+use crate::{listen, tcp};
+
+/// Time for a handshake, first byte to last.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a plaintext caller's first byte is waited for before the application is dialled in parallel; longer than on the
+/// outbound side, because a meshed caller's hello crosses the network.
+const FIRST_BYTE: Duration = Duration::from_millis(5);
+/// Twice what callers' pools keep an idle connection, so that the caller closes first.
+const FACE: Face = Face { head_timeout: Some(Duration::from_secs(90)) };
+
+/// A connection to this pod, its peer known.
+pub(crate) struct Connection {
+    pub(crate) worker: Rc<Worker>,
+    /// Address of this pod that was dialled.
+    pub(crate) dialled: SocketAddr,
+    /// `None`: plaintext, so nobody in particular.
+    pub(crate) peer: Option<SpiffeId>,
+    pub(crate) caller: SocketAddr,
+    cells: Arc<HttpCells>,
+}
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Copy, Debug)]
+enum Opening {
+    /// A meshed caller's hello.
+    Mesh,
+    /// Anything else, the application's own TLS included.
+    Plain(sniff::Guess),
+}
+
+/// Accepts for ever.
+pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
+    loop {
+        let stream = listen::accept(&listener).await;
+        let worker = Rc::clone(&worker);
+        tokio::task::spawn_local(async move {
+            let _open = worker.shared.drain.open();
+            if let Err(failure) = connection(&worker, stream).await {
+                request::log_refused(&worker, worker.failure_id(), &failure, None);
+            }
+        });
+    }
+}
+
+async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failure> {
+    listen::tune(&stream);
+    let refused = |error: io::Error| Failure::new(Reason::BadRequest, format!("inbound connection refused: {error}"));
+    let dialled = listen::original_destination(&stream).map_err(refused)?;
+    let caller = stream.peer_addr().map_err(refused)?;
+    if !worker.is_own(dialled.ip()) {
+        return Err(refused(io::Error::other(format!("{dialled} is not an address of this pod"))));
+    }
+    let opening = match peek_within(&stream, FIRST_BYTE, opening).await {
+        Ok(Some(opening)) => opening,
+        Ok(None) if authorize::mtls_mode(worker, dialled.port()) == MtlsMode::Strict => {
+            match peek_within(&stream, HANDSHAKE, opening).await {
+                Ok(Some(opening)) => opening,
+                Ok(None) | Err(_) => return Ok(()),
+            }
+        }
+        Ok(None) => return plain::silent(worker, dialled, caller, stream).await,
+        Err(_) => return Ok(()),
+    };
+    open(worker, dialled, caller, stream, opening).await
+}
+
+/// Goes on once the first bytes are known.
+async fn open(
+    worker: &Rc<Worker>,
+    dialled: SocketAddr,
+    caller: SocketAddr,
+    stream: TcpStream,
+    opening: Opening,
+) -> Result<(), Failure> {
+    match opening {
+        Opening::Mesh => mesh(worker, dialled, caller, stream).await,
+        Opening::Plain(sniff::Guess::Http(version)) => {
+            let connection = Connection::new(worker, dialled, caller, None);
+            http(connection, Stream::Plain(stream), version).await
+        }
+        Opening::Plain(_) => {
+            let connection = Connection::new(worker, dialled, caller, None);
+            tunnel(&connection, Stream::Plain(stream)).await
+        }
+    }
+}
+
+/// What the bytes so far are, or `None` when more are needed.
+fn opening(bytes: &[u8]) -> Option<Opening> {
+    match mesh_hello(bytes) {
+        Hello::Tls { alpn: Some(_) } => Some(Opening::Mesh),
+        Hello::Tls { alpn: None } => Some(Opening::Plain(sniff::Guess::Bytes)),
+        Hello::Incomplete => None,
+        Hello::NotTls => Some(sniff::guess(bytes)).filter(|guess| *guess != sniff::Guess::Unknown).map(Opening::Plain),
+    }
+}
+
+async fn mesh(
+    worker: &Rc<Worker>,
+    dialled: SocketAddr,
+    caller: SocketAddr,
+    stream: TcpStream,
+) -> Result<(), Failure> {
+    let failed = |detail: String| Failure::new(Reason::PeerIdentity, detail);
+    let Some(config) = worker.shared.tls.server() else {
+        return Err(failed(format!("{caller} called before this proxy had a certificate")));
+    };
+    let handshake = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
+    let stream = match handshake {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(failed(format!("mTLS handshake from {caller}: {error}"))),
+        Err(_) => return Err(failed(format!("mTLS handshake from {caller}: timed out"))),
+    };
+    let (_, session) = stream.get_ref();
+    let peer = peer_identity(session.peer_certificates().unwrap_or_default())
+        .map_err(|error| failed(format!("{caller}: {error}")))?;
+    let protocol = session.alpn_protocol().and_then(MeshProtocol::from_alpn);
+    let connection = Connection::new(worker, dialled, caller, Some(peer));
+    let stream = Stream::Accepted(Box::new(stream));
+    match protocol {
+        Some(MeshProtocol::H1) => http(connection, stream, Version::H1).await,
+        Some(MeshProtocol::H2) => http(connection, stream, Version::H2).await,
+        Some(MeshProtocol::Tcp) => tunnel(&connection, stream).await,
+        None => Err(failed(format!("{caller} negotiated no protocol of the mesh; is its proxy of another release?"))),
+    }
+}
+
+async fn http(connection: Connection, stream: Stream, version: Version) -> Result<(), Failure> {
+    let connection = Rc::new(connection);
+    let drain = connection.worker.shared.drain.clone();
+    let service = service_fn(move |request| {
+        let connection = Rc::clone(&connection);
+        async move { Ok(request::handle(&connection, request, version).await) }
+    });
+    if let Err(error) = serve(stream, version, service, FACE, drain).await {
+        tracing::debug!(%error, "inbound connection ended");
+    }
+    Ok(())
+}
+
+async fn tunnel(connection: &Connection, stream: Stream) -> Result<(), Failure> {
+    let worker = &connection.worker;
+    if let Err(denied) = authorize::connection(connection) {
+        request::log_refused(worker, worker.failure_id(), &denied.failure, Some(&denied));
+        return Ok(());
+    }
+    let upstream = worker.upstream(connection.dialled, Way::Local).tcp(&worker.shared.tls, &[]).await?;
+    let cells = worker.metrics.tcp(connection.labels());
+    if let Err(error) = tcp::join(stream, upstream, cells).await {
+        tracing::debug!(%error, "inbound TCP connection ended");
+    }
+    Ok(())
+}
+
+impl Connection {
+    fn new(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, peer: Option<SpiffeId>) -> Self {
+        let cells = worker.metrics.http(labels(worker, dialled, peer.as_ref()));
+        Self { worker: Rc::clone(worker), dialled, peer, caller, cells }
+    }
+
+    fn labels(&self) -> Labels {
+        labels(&self.worker, self.dialled, self.peer.as_ref())
+    }
+}
+
+/// Labels of a call to this pod.
+fn labels(worker: &Worker, dialled: SocketAddr, peer: Option<&SpiffeId>) -> Labels {
+    let pod = &worker.shared.config.pod;
+    let (src_namespace, src_workload) = match peer {
+        Some(peer) => (Arc::from(peer.namespace().as_str()), Arc::from(peer.service_account())),
+        None => (Arc::from(""), Arc::from("unmeshed")),
+    };
+    Labels {
+        side: Side::Server,
+        src_namespace,
+        src_workload,
+        dst_namespace: Arc::from(pod.namespace.as_str()),
+        dst_service: Arc::from(pod.workload_name()),
+        backend: Arc::from(dialled.port().to_string()),
+        mtls: peer.is_some(),
+    }
+}
+
+/// Waits for the first bytes for as long as the caller takes.
+async fn first_bytes(stream: &TcpStream) -> io::Result<Option<Opening>> {
+    peek_until(stream, opening).await
+}

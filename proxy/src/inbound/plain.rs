@@ -1,0 +1,63 @@
+//! A caller that says nothing at first: the application is dialled meanwhile, and whichever side speaks first decides.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Connection, Opening, authorize, first_bytes, open};
+use crate::error::Failure;
+use crate::http::sniff::Guess;
+use crate::io::Stream;
+use crate::tcp;
+use crate::upstream::Way;
+use crate::worker::Worker;
+
+/// A server's first words: a greeting fits.
+const GREETING_BYTES: usize = 4096;
+
+/// See the module.
+pub(super) async fn silent(
+    worker: &Rc<Worker>,
+    dialled: SocketAddr,
+    caller: SocketAddr,
+    mut stream: TcpStream,
+) -> Result<(), Failure> {
+    let connection = Connection::new(worker, dialled, caller, None);
+    if authorize::connection(&connection).is_err() {
+        // Bytes are not allowed; a meshed hello or an HTTP request may still be.
+        return match first_bytes(&stream).await {
+            Ok(Some(opening)) => open(worker, dialled, caller, stream, opening).await,
+            Ok(None) | Err(_) => Ok(()),
+        };
+    }
+    let mut application = worker.upstream(dialled, Way::Local).tcp(&worker.shared.tls, &[]).await?;
+    let mut greeting = [0; GREETING_BYTES];
+    let cells = worker.metrics.tcp(connection.labels());
+    tokio::select! {
+        biased;
+        first = first_bytes(&stream) => match first {
+            // The connection opened for bytes is dropped unused.
+            Ok(Some(opening @ (Opening::Mesh | Opening::Plain(Guess::Http(_))))) => {
+                return open(worker, dialled, caller, stream, opening).await;
+            }
+            Ok(_) => {}
+            Err(_) => return Ok(()),
+        },
+        read = application.read(&mut greeting) => match read {
+            Ok(length) if length > 0 => {
+                if stream.write_all(&greeting[..length]).await.is_err() {
+                    return Ok(());
+                }
+                cells.received_bytes.add(length as u64);
+            }
+            Ok(_) | Err(_) => return Ok(()),
+        },
+    }
+    if let Err(error) = tcp::join(Stream::Plain(stream), application, cells).await {
+        tracing::debug!(%error, "inbound TCP connection ended");
+    }
+    Ok(())
+}
+

@@ -1,0 +1,108 @@
+//! Counters of the data path. Each data thread writes cells of its own with plain loads and stores; the scrape adds threads up.
+//!
+//! A series is found once per connection or choice of backend, not per request. Names, labels and units: `docs/metrics.md`.
+
+pub(crate) mod cells;
+pub(crate) mod render;
+pub(crate) mod state;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cells::{HttpCells, RefusalCells, TcpCells};
+
+/// Series a data thread may have; past that everything goes to one series labelled `other`, so that hostile or careless callers
+/// cannot grow the proxy's memory or the metrics server's.
+const SERIES_MAX: usize = 2000;
+
+/// Which side of the request this proxy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Side {
+    /// The caller's proxy.
+    Client,
+    /// The callee's proxy.
+    Server,
+}
+
+/// Labels of a series, in the order they are written. The proxy's own namespace and workload are added at the scrape.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Labels {
+    pub(crate) side: Side,
+    /// Caller's namespace: own or from its certificate; empty when unmeshed.
+    pub(crate) src_namespace: Arc<str>,
+    /// Caller's ServiceAccount (from its certificate) or own workload; `unmeshed` without a certificate.
+    pub(crate) src_workload: Arc<str>,
+    /// Callee's namespace.
+    pub(crate) dst_namespace: Arc<str>,
+    /// Service as dialled, own workload on the server side.
+    pub(crate) dst_service: Arc<str>,
+    /// Service whose endpoint was chosen; the port on the server side.
+    pub(crate) backend: Arc<str>,
+    /// Whether the hop is mutual TLS.
+    pub(crate) mtls: bool,
+}
+
+/// Why a request was refused, as a label set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RefusalLabels {
+    pub(crate) side: Side,
+    pub(crate) reason: &'static str,
+    pub(crate) code: &'static str,
+    /// `namespace/name` of the policy, empty where none decided.
+    pub(crate) policy: Arc<str>,
+}
+
+/// The series of one data thread.
+#[derive(Debug, Default)]
+pub(crate) struct Shard {
+    series: Mutex<Series>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Series {
+    pub(crate) http: HashMap<Labels, Arc<HttpCells>>,
+    pub(crate) tcp: HashMap<Labels, Arc<TcpCells>>,
+    pub(crate) refusals: HashMap<RefusalLabels, Arc<RefusalCells>>,
+}
+
+impl Shard {
+    /// The HTTP cells of these labels. The lock is taken here and at the scrape only.
+    pub(crate) fn http(&self, labels: Labels) -> Arc<HttpCells> {
+        let mut series = self.lock();
+        let labels = if series.http.len() < SERIES_MAX { labels } else { overflow(labels.side) };
+        Arc::clone(series.http.entry(labels).or_default())
+    }
+
+    /// The TCP cells of these labels.
+    pub(crate) fn tcp(&self, labels: Labels) -> Arc<TcpCells> {
+        let mut series = self.lock();
+        let labels = if series.tcp.len() < SERIES_MAX { labels } else { overflow(labels.side) };
+        Arc::clone(series.tcp.entry(labels).or_default())
+    }
+
+    /// Counts a refusal; refusals are rare enough to look the series up each time.
+    pub(crate) fn refused(&self, labels: RefusalLabels) {
+        let mut series = self.lock();
+        if series.refusals.len() < SERIES_MAX || series.refusals.contains_key(&labels) {
+            series.refusals.entry(labels).or_default().count();
+        }
+    }
+
+    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Series> {
+        // Cells stay consistent whatever happens to their holder.
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn overflow(side: Side) -> Labels {
+    let other: Arc<str> = Arc::from("other");
+    Labels {
+        side,
+        src_namespace: Arc::clone(&other),
+        src_workload: Arc::clone(&other),
+        dst_namespace: Arc::clone(&other),
+        dst_service: Arc::clone(&other),
+        backend: other,
+        mtls: false,
+    }
+}

@@ -1,0 +1,221 @@
+//! The scrape: adds the shards up and hands the sums to prometheus-client, which writes OpenMetrics.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+use super::cells::{BUCKETS, HttpCells, TcpCells};
+use super::{Labels, RefusalLabels, Shard, Side};
+
+/// Label names and values of one series.
+type LabelSet = Vec<(&'static str, String)>;
+
+/// Collects the series of all data threads.
+#[derive(Debug)]
+pub(crate) struct DataPath {
+    pub(crate) shards: Vec<Arc<Shard>>,
+}
+
+/// Sums of one HTTP label set over all threads.
+#[derive(Default)]
+struct Http {
+    codes: BTreeMap<u16, u64>,
+    buckets: [u64; BUCKETS.len() + 1],
+    seconds: f64,
+    active: i64,
+    aborted: u64,
+    response_bytes: u64,
+}
+
+/// Sums of one TCP label set over all threads.
+#[derive(Default)]
+struct Tcp {
+    opened: u64,
+    open: i64,
+    sent: u64,
+    received: u64,
+}
+
+/// One family to write: name and help without the side, unit, and its value for each series.
+struct Family<'a> {
+    name: &'a str,
+    help: &'a str,
+    unit: Option<&'a Unit>,
+}
+
+impl Http {
+    fn add(&mut self, cells: &HttpCells) {
+        for (code, count) in cells.by_code() {
+            *self.codes.entry(code).or_default() += count;
+        }
+        for (sum, count) in self.buckets.iter_mut().zip(cells.buckets()) {
+            *sum += count;
+        }
+        self.seconds += cells.latency_seconds();
+        self.active += cells.active.get();
+        self.aborted += cells.aborted.get();
+        self.response_bytes += cells.response_bytes.get();
+    }
+}
+
+impl Tcp {
+    fn add(&mut self, cells: &TcpCells) {
+        self.opened += cells.opened.get();
+        self.open += cells.open.get();
+        self.sent += cells.sent_bytes.get();
+        self.received += cells.received_bytes.get();
+    }
+}
+
+impl Collector for DataPath {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (http, tcp, refusals) = self.sums();
+        for side in [Side::Client, Side::Server] {
+            encode_http(&mut encoder, side, http.iter().filter(|(labels, _)| labels.side == side))?;
+        }
+        encode_tcp(&mut encoder, &tcp)?;
+        let family = Family { name: "tulle_refusals", help: "Requests and connections the mesh refused.", unit: None };
+        let values = refusals.iter().map(|(labels, count)| (refusal_labels(labels), *count));
+        counters(&mut encoder, &family, values)
+    }
+}
+
+impl DataPath {
+    fn sums(&self) -> (BTreeMap<Labels, Http>, BTreeMap<Labels, Tcp>, BTreeMap<RefusalLabels, u64>) {
+        let mut http = BTreeMap::<Labels, Http>::new();
+        let mut tcp = BTreeMap::<Labels, Tcp>::new();
+        let mut refusals = BTreeMap::<RefusalLabels, u64>::new();
+        for shard in &self.shards {
+            let series = shard.lock();
+            for (labels, cells) in &series.http {
+                http.entry(labels.clone()).or_default().add(cells);
+            }
+            for (labels, cells) in &series.tcp {
+                tcp.entry(labels.clone()).or_default().add(cells);
+            }
+            for (labels, cells) in &series.refusals {
+                *refusals.entry(labels.clone()).or_default() += cells.get();
+            }
+        }
+        (http, tcp, refusals)
+    }
+}
+
+fn encode_http<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    side: Side,
+    series: impl Iterator<Item = (&'a Labels, &'a Http)> + Clone,
+) -> fmt::Result {
+    let name = |what: &str| format!("tulle_http_{}_{what}", side_name(side));
+    let requests = Family { name: &name("requests"), help: "Requests by status code.", unit: None };
+    let by_code = series.clone().flat_map(|(labels, sums)| {
+        sums.codes.iter().map(move |(code, count)| {
+            let mut set = label_set(labels);
+            set.push(("http_response_status_code", code.to_string()));
+            (set, *count)
+        })
+    });
+    counters(encoder, &requests, by_code)?;
+    let aborted = Family { name: &name("aborted"), help: "Requests whose answer broke off.", unit: None };
+    counters(encoder, &aborted, series.clone().map(|(labels, sums)| (label_set(labels), sums.aborted)))?;
+    let bytes = Family { name: &name("response_body"), help: "Answer bytes passed on.", unit: Some(&Unit::Bytes) };
+    counters(encoder, &bytes, series.clone().map(|(labels, sums)| (label_set(labels), sums.response_bytes)))?;
+    let active = Family { name: &name("active_requests"), help: "Requests in progress.", unit: None };
+    gauges(encoder, &active, series.clone().map(|(labels, sums)| (label_set(labels), sums.active)))?;
+    latencies(encoder, &name("request_duration"), series)
+}
+
+fn encode_tcp(encoder: &mut DescriptorEncoder<'_>, series: &BTreeMap<Labels, Tcp>) -> fmt::Result {
+    let labelled = |value: fn(&Tcp) -> u64| {
+        series.iter().map(move |(labels, sums)| {
+            let mut set = label_set(labels);
+            set.push(("side", side_name(labels.side).to_owned()));
+            (set, value(sums))
+        })
+    };
+    let opened = Family { name: "tulle_tcp_connections", help: "Connections opened.", unit: None };
+    counters(encoder, &opened, labelled(|sums| sums.opened))?;
+    let sent = Family { name: "tulle_tcp_sent", help: "From caller to callee.", unit: Some(&Unit::Bytes) };
+    counters(encoder, &sent, labelled(|sums| sums.sent))?;
+    let received = Family { name: "tulle_tcp_received", help: "From callee to caller.", unit: Some(&Unit::Bytes) };
+    counters(encoder, &received, labelled(|sums| sums.received))?;
+    let open = Family { name: "tulle_tcp_open_connections", help: "Connections open now.", unit: None };
+    gauges(encoder, &open, labelled(|sums| sums.open.max(0).unsigned_abs()).map(|(set, open)| (set, open as i64)))
+}
+
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    family: &Family<'_>,
+    values: impl Iterator<Item = (LabelSet, u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(family.name, family.help, family.unit, MetricType::Counter)?;
+    for (labels, value) in values {
+        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+    }
+    Ok(())
+}
+
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    family: &Family<'_>,
+    values: impl Iterator<Item = (LabelSet, i64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(family.name, family.help, family.unit, MetricType::Gauge)?;
+    for (labels, value) in values {
+        metric.encode_family(&labels)?.encode_gauge(&value)?;
+    }
+    Ok(())
+}
+
+fn latencies<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    series: impl Iterator<Item = (&'a Labels, &'a Http)>,
+) -> fmt::Result {
+    let help = "Time from the request's head to the answer's head.";
+    let mut metric = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    for (labels, sums) in series {
+        let bounds = BUCKETS.iter().copied().chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(sums.buckets).collect();
+        let count = sums.buckets.iter().sum();
+        metric
+            .encode_family(&label_set(labels))?
+            .encode_histogram::<NoLabelSet>(sums.seconds, count, &buckets, None)?;
+    }
+    Ok(())
+}
+
+fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Client => "client",
+        Side::Server => "server",
+    }
+}
+
+fn label_set(labels: &Labels) -> LabelSet {
+    vec![
+        ("src_namespace", labels.src_namespace.to_string()),
+        ("src_workload", labels.src_workload.to_string()),
+        ("dst_namespace", labels.dst_namespace.to_string()),
+        ("dst_service", labels.dst_service.to_string()),
+        ("backend", labels.backend.to_string()),
+        ("mtls", labels.mtls.to_string()),
+    ]
+}
+
+fn refusal_labels(labels: &RefusalLabels) -> LabelSet {
+    vec![
+        ("side", side_name(labels.side).to_owned()),
+        ("reason", labels.reason.to_owned()),
+        ("code", labels.code.to_owned()),
+        ("policy", labels.policy.to_string()),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! THE OUTBOUND PATH: accept → target → protocol → (per request) route → split → endpoint → mTLS connection → forward.
+//!
+//! The address the application dialled chooses the service; nothing in the request can reach another one.
+
+mod decide;
+pub(crate) mod request;
+mod silent;
+mod tunnel;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tulle_core::codes::Reason;
+use tulle_core::sidecar::CAPTURE_PROBE_PORT;
+use tulle_core::snapshot::{Destination, Protocol, Target};
+
+use crate::capture;
+use crate::error::Failure;
+use crate::http::serve::{Face, serve};
+use crate::http::sniff::{Guess, guess, peek_until, peek_within};
+use crate::http::Version;
+use crate::io::Stream;
+use crate::listen;
+use crate::worker::Worker;
+
+/// How long an undeclared port waits for its client's first byte before the server is dialled in parallel. A client that speaks
+/// first has its bytes in flight with the handshake; one that does not must not be kept waiting.
+const FIRST_BYTE: Duration = Duration::from_millis(2);
+/// The application is in the same pod: its idle connections may stay.
+const FACE: Face = Face { head_timeout: None };
+
+/// A connection the application opened.
+pub(crate) struct Connection {
+    pub(crate) worker: Rc<Worker>,
+    /// Where the application wanted to go.
+    pub(crate) dialled: SocketAddr,
+    /// Fixed destination of a pod address; a Service is looked up anew for each request.
+    pub(crate) pod: Option<Arc<Destination>>,
+}
+
+/// Accepts for ever.
+pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
+    loop {
+        let stream = listen::accept(&listener).await;
+        let worker = Rc::clone(&worker);
+        tokio::task::spawn_local(async move {
+            let _open = worker.shared.drain.open();
+            if let Err(failure) = connection(&worker, stream).await {
+                request::log_refused(&worker, worker.failure_id(), &failure);
+            }
+        });
+    }
+}
+
+async fn connection(worker: &Rc<Worker>, mut stream: TcpStream) -> Result<(), Failure> {
+    listen::tune(&stream);
+    let dialled = listen::original_destination(&stream)
+        .map_err(|error| Failure::new(Reason::BadRequest, format!("outbound connection refused: {error}")))?;
+    if dialled.port() == CAPTURE_PROBE_PORT && capture::is_probe(dialled.ip()) {
+        let _ = stream.write_all(capture::GREETING).await;
+        return Ok(());
+    }
+    let (protocol, pod) = match target(worker, dialled).await? {
+        Target::Service(service) => match service.port(dialled.port()) {
+            Some(port) => (port.protocol, None),
+            None => return Err(decide::no_port(&service.name, dialled)),
+        },
+        Target::Pod(pod) => (Protocol::Detect, Some(decide::pod_destination(&pod, dialled))),
+        Target::Outside => return tunnel::outside(worker, dialled, stream).await,
+    };
+    let connection = Rc::new(Connection { worker: Rc::clone(worker), dialled, pod });
+    match protocol {
+        Protocol::Http | Protocol::Http2 | Protocol::Grpc => declared_http(connection, stream).await,
+        Protocol::Tcp | Protocol::Tls => tunnel::run(&connection, stream).await,
+        Protocol::Detect => detect(connection, stream).await,
+    }
+}
+
+/// What the dialled address stands for, asked once for an unknown one.
+async fn target(worker: &Worker, dialled: SocketAddr) -> Result<Target, Failure> {
+    let known = || worker.with_snapshot(|snapshot| snapshot.targets.get(&dialled.ip()).cloned());
+    if let Some(target) = known() {
+        worker.shared.discovery.touch(dialled.ip());
+        return Ok(target);
+    }
+    worker.shared.discovery.resolve(dialled.ip()).await.map_err(|unavailable| {
+        Failure::new(Reason::DiscoveryUnavailable, format!("nothing is known of {}: {unavailable}", dialled.ip()))
+    })?;
+    known().ok_or_else(|| {
+        Failure::new(Reason::DiscoveryUnavailable, format!("discovery forgot {} at once", dialled.ip()))
+    })
+}
+
+/// A declared HTTP port waits for its client, as long as that takes, and is never downgraded to bytes.
+async fn declared_http(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Failure> {
+    let decide = |bytes: &[u8]| match guess(bytes) {
+        Guess::Unknown => None,
+        Guess::Http(Version::H2) => Some(Version::H2),
+        Guess::Http(Version::H1) | Guess::Bytes => Some(Version::H1),
+    };
+    match peek_until(&stream, decide).await {
+        Ok(Some(version)) => http(connection, stream, version).await,
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+/// An undeclared port: whichever side speaks first decides.
+async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Failure> {
+    let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
+    match peek_within(&stream, FIRST_BYTE, decide).await {
+        Ok(Some(Guess::Http(version))) => http(connection, stream, version).await,
+        Ok(Some(_)) => tunnel::run(&connection, stream).await,
+        Ok(None) => silent::run(connection, stream).await,
+        Err(_) => Ok(()),
+    }
+}
+
+async fn http(connection: Rc<Connection>, stream: TcpStream, version: Version) -> Result<(), Failure> {
+    let drain = connection.worker.shared.drain.clone();
+    let service = service_fn(move |request| {
+        let connection = Rc::clone(&connection);
+        async move { Ok(request::handle(&connection, request, version).await) }
+    });
+    if let Err(error) = serve(Stream::Plain(stream), version, service, FACE, drain).await {
+        tracing::debug!(%error, "connection from the application ended");
+    }
+    Ok(())
+}

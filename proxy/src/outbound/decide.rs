@@ -1,0 +1,115 @@
+//! Where a request or connection goes, from one snapshot: no await in here.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+use tulle_core::codes::Reason;
+use tulle_core::name::ServiceRef;
+use tulle_core::route::RequestView;
+use tulle_core::snapshot::{Backend, Destination, Endpoint, PodTarget, Service, Snapshot, Target, Transport};
+use tulle_core::split::Split;
+
+use super::Connection;
+use crate::error::Failure;
+use crate::upstream::{Upstream, load};
+use crate::worker::{View, Worker};
+
+/// Attempts on other endpoints where no rule says otherwise; only for requests of which nothing was processed.
+const RETRIES: u32 = 2;
+
+/// What was decided for a request.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    /// The Service as dialled.
+    pub(crate) service: ServiceRef,
+    pub(crate) view: Rc<View>,
+    /// Limit for the answer's head.
+    pub(crate) timeout: Option<Duration>,
+    /// Further attempts.
+    pub(crate) retries: u32,
+}
+
+/// Upstreams tried for one request.
+pub(crate) type Tried = SmallVec<[SocketAddr; 4]>;
+
+/// Decides for a request. `request` is `None` for bytes, which have no route.
+pub(crate) fn decide<R: RequestView>(connection: &Connection, request: Option<&R>) -> Result<Decision, Failure> {
+    let worker = &connection.worker;
+    if let Some(destination) = &connection.pod {
+        let view = backend(worker, destination)?;
+        return Ok(Decision { service: destination.service.clone(), view, timeout: None, retries: RETRIES });
+    }
+    worker.with_snapshot(|snapshot| {
+        let service = service(snapshot, connection.dialled)?;
+        let port = service.port(connection.dialled.port()).ok_or_else(|| no_port(&service.name, connection.dialled))?;
+        let (destination, timeout, retries) = match request {
+            Some(request) if !port.routes.is_empty() => {
+                let rule = port.routes.select(request).ok_or_else(|| {
+                    Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
+                })?;
+                let retries = rule.retry.as_ref().map_or(RETRIES, |retry| retry.attempts);
+                (rule.action.pick(worker.draw()), rule.timeout, retries)
+            }
+            _ => (&port.direct, None, RETRIES),
+        };
+        let view = backend(worker, destination)?;
+        Ok(Decision { service: service.name.clone(), view, timeout, retries })
+    })
+}
+
+/// The least loaded of two endpoints drawn at random, not one that was tried unless all were.
+pub(crate) fn endpoint<'a>(worker: &Worker, view: &'a View, tried: &Tried) -> &'a Rc<Upstream> {
+    let now = Instant::now();
+    let cost = |upstream: &Rc<Upstream>| {
+        if tried.contains(&upstream.key.address) { f64::INFINITY } else { upstream.load.cost(now) }
+    };
+    let chosen = load::choose(&view.upstreams, worker.draw(), cost).expect("a backend has at least one endpoint");
+    if !tried.contains(&chosen.key.address) {
+        return chosen;
+    }
+    view.upstreams.iter().find(|upstream| !tried.contains(&upstream.key.address)).unwrap_or(chosen)
+}
+
+/// Whether the dialled Service has rules that look at paths: then the request is judged and forwarded in normal form.
+pub(crate) fn has_routes(connection: &Connection) -> bool {
+    connection.pod.is_none()
+        && connection.worker.with_snapshot(|snapshot| {
+            service(snapshot, connection.dialled)
+                .is_ok_and(|service| service.port(connection.dialled.port()).is_some_and(|port| !port.routes.is_empty()))
+        })
+}
+
+/// A pod address as a destination of one endpoint.
+pub(crate) fn pod_destination(pod: &PodTarget, dialled: SocketAddr) -> Arc<Destination> {
+    let backend = Arc::new(Backend {
+        service: pod.pod.clone(),
+        port: dialled.port(),
+        identities: Arc::from([pod.identity.clone()]),
+        endpoints: vec![Endpoint { address: dialled, transport: Transport::Mesh }],
+    });
+    Arc::new(Destination { service: pod.pod.clone(), backends: Some(Split::single(backend)) })
+}
+
+/// The dialled port is not one of the Service's.
+pub(crate) fn no_port(service: &ServiceRef, dialled: SocketAddr) -> Failure {
+    Failure::new(Reason::NoEndpoints, format!("Service {service} has no port {}", dialled.port()))
+}
+
+fn service(snapshot: &Snapshot, dialled: SocketAddr) -> Result<&Service, Failure> {
+    match snapshot.targets.get(&dialled.ip()) {
+        Some(Target::Service(service)) => Ok(service),
+        // The Service was deleted, or unused for so long that it was dropped; a new connection asks again.
+        _ => Err(Failure::new(Reason::NoEndpoints, format!("{} is no Service any more", dialled.ip()))),
+    }
+}
+
+fn backend(worker: &Worker, destination: &Destination) -> Result<Rc<View>, Failure> {
+    let split = destination.backends.as_ref().ok_or_else(|| {
+        let detail = format!("{} has no ready endpoint for this port", destination.service);
+        Failure::new(Reason::NoEndpoints, detail)
+    })?;
+    Ok(worker.view(split.pick(worker.draw())))
+}

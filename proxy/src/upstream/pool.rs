@@ -1,0 +1,149 @@
+//! Connections kept between requests. HTTP/1: one request each, the last used first. HTTP/2: shared, one unless its streams run out.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tulle_core::identity::SpiffeId;
+
+use super::dial::{Dialled, dial};
+use super::{Upstream, Way};
+use crate::error::Failure;
+use crate::http::client::{self, H1Sender, H2Sender};
+use crate::io::Stream;
+use crate::tls::{MeshProtocol, TlsContext};
+use tulle_core::codes::Reason;
+
+/// Idle connections kept for one address and thread; more than this is a burst that need not be held for.
+const IDLE_MAX: usize = 256;
+/// Idle life inside the mesh: half of what the other side's proxy grants, so that the caller closes first and no request races.
+const IDLE_MESH: Duration = Duration::from_secs(45);
+/// Idle life toward applications: below the shortest keep-alive in common use (Node.js: 5 s).
+const IDLE_APPLICATION: Duration = Duration::from_secs(4);
+/// Requests at once on one HTTP/2 connection before another is opened: the least a peer should allow (RFC 9113 §6.5.2).
+const STREAMS_PER_CONNECTION: usize = 100;
+
+/// An HTTP/1 connection, in the pool or with a request.
+#[derive(Debug)]
+pub(crate) struct H1Connection {
+    pub(crate) sender: H1Sender,
+    peer: Option<SpiffeId>,
+    idle_since: Instant,
+    /// Whether a request was answered on it before: a broken one may then merely have been closed by its peer.
+    pub(crate) reused: bool,
+}
+
+/// An HTTP/2 connection; requests in flight hold an `Rc` of it.
+#[derive(Debug)]
+pub(crate) struct H2Connection {
+    pub(crate) sender: H2Sender,
+    peer: Option<SpiffeId>,
+}
+
+impl Upstream {
+    /// An HTTP/1 connection whose peer is one of `expected`.
+    pub(crate) async fn h1(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<H1Connection, Failure> {
+        if let Some(connection) = self.take_idle(expected) {
+            return Ok(connection);
+        }
+        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H1, expected).await?;
+        let sender = client::h1(stream).await.map_err(|error| self.handshake_failed(&error))?;
+        Ok(H1Connection { sender, peer, idle_since: Instant::now(), reused: false })
+    }
+
+    /// An HTTP/2 connection with room for one more request, whose peer is one of `expected`.
+    pub(crate) async fn h2(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Rc<H2Connection>, Failure> {
+        if let Some(connection) = self.shared_h2(expected) {
+            return Ok(connection);
+        }
+        let _one_at_a_time = self.opening_h2.lock().await;
+        if let Some(connection) = self.shared_h2(expected) {
+            return Ok(connection);
+        }
+        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H2, expected).await?;
+        let sender = client::h2(stream).await.map_err(|error| self.handshake_failed(&error))?;
+        let connection = Rc::new(H2Connection { sender, peer });
+        if !self.retired.get() {
+            self.h2.borrow_mut().push(Rc::clone(&connection));
+        }
+        Ok(connection)
+    }
+
+    /// A connection for bytes, never pooled.
+    pub(crate) async fn tcp(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Stream, Failure> {
+        dial(tls, self.key, MeshProtocol::Tcp, expected).await.map(|dialled| dialled.stream)
+    }
+
+    /// Takes back a connection whose answer was read to its end.
+    pub(crate) fn give_back(&self, mut connection: H1Connection) {
+        let mut idle = self.h1.borrow_mut();
+        if self.retired.get() || connection.sender.is_closed() || idle.len() >= IDLE_MAX {
+            return;
+        }
+        connection.idle_since = Instant::now();
+        connection.reused = true;
+        idle.push(connection);
+    }
+
+    /// Closes what was idle too long or has ended.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let limit = self.idle_limit();
+        self.h1.borrow_mut().retain(|connection| {
+            !connection.sender.is_closed() && now.saturating_duration_since(connection.idle_since) < limit
+        });
+        self.h2.borrow_mut().retain(|connection| !connection.sender.is_closed());
+    }
+
+    /// The address is no endpoint any more: closes idle connections now, the others when their requests are done.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        self.h1.borrow_mut().clear();
+        self.h2.borrow_mut().clear();
+    }
+
+    /// Whether a connection is kept for it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.h1.borrow().is_empty() && self.h2.borrow().is_empty()
+    }
+
+    fn idle_limit(&self) -> Duration {
+        match self.key.way {
+            Way::Mesh => IDLE_MESH,
+            Way::Plain | Way::Local => IDLE_APPLICATION,
+        }
+    }
+
+    /// The last used connection that is ready now. One that is still finishing its answer stays; waiting for it could take long.
+    fn take_idle(&self, expected: &[SpiffeId]) -> Option<H1Connection> {
+        let mut idle = self.h1.borrow_mut();
+        let limit = self.idle_limit();
+        let now = Instant::now();
+        let mut index = idle.len();
+        while index > 0 {
+            index -= 1;
+            let connection = &idle[index];
+            let over = now.saturating_duration_since(connection.idle_since) >= limit;
+            if over || connection.sender.is_closed() || !allowed(connection.peer.as_ref(), expected) {
+                idle.swap_remove(index);
+            } else if connection.sender.is_ready() {
+                return Some(idle.remove(index));
+            }
+        }
+        None
+    }
+
+    fn shared_h2(&self, expected: &[SpiffeId]) -> Option<Rc<H2Connection>> {
+        let mut connections = self.h2.borrow_mut();
+        connections
+            .retain(|connection| !connection.sender.is_closed() && allowed(connection.peer.as_ref(), expected));
+        connections.iter().find(|connection| Rc::strong_count(connection) <= STREAMS_PER_CONNECTION).cloned()
+    }
+
+    fn handshake_failed(&self, error: &hyper::Error) -> Failure {
+        Failure::new(Reason::ConnectFailed, format!("HTTP handshake with {}: {error}", self.key.address))
+    }
+}
+
+/// A kept connection serves only while its peer is still among those who may answer.
+fn allowed(peer: Option<&SpiffeId>, expected: &[SpiffeId]) -> bool {
+    peer.is_none_or(|peer| expected.contains(peer))
+}

@@ -1,0 +1,197 @@
+//! A data thread: its own runtime, listeners, connections, balancer state and counters. Nothing here is shared with another thread
+//! but the published snapshot, the TLS configurations and the question queue of discovery.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use foldhash::fast::FixedState;
+use smallvec::SmallVec;
+use tulle_core::name::ServiceRef;
+use tulle_core::snapshot::{Backend, Destination, Snapshot, Target};
+
+use crate::access_log::AccessLog;
+use crate::config::Config;
+use crate::discovery::Discovery;
+use crate::drain::Drain;
+use crate::error::FailureId;
+use crate::metrics::Shard;
+use crate::metrics::cells::HttpCells;
+use crate::tls::TlsContext;
+use crate::upstream::{Key, Upstream, Way};
+
+/// How often idle connections are looked through.
+const SWEEP: Duration = Duration::from_secs(2);
+
+/// What all threads share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) discovery: Discovery,
+    pub(crate) tls: Arc<TlsContext>,
+    pub(crate) drain: Drain,
+    pub(crate) access_log: AccessLog,
+}
+
+/// See the module.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<Shard>,
+    snapshot: RefCell<arc_swap::Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    /// Generation the views below belong to.
+    generation: Cell<u64>,
+    upstreams: RefCell<HashMap<Key, Rc<Upstream>, FixedState>>,
+    /// By address of the backend, which the view keeps alive.
+    views: RefCell<HashMap<*const Backend, Rc<View>, FixedState>>,
+    random: RefCell<fastrand::Rng>,
+}
+
+/// A backend as this thread balances over it.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) upstreams: Vec<Rc<Upstream>>,
+    /// Where its requests are counted.
+    pub(crate) cells: CellCache,
+}
+
+/// The cells of a backend by dialled Service and encryption: a handful, found without the registry's lock.
+#[derive(Debug, Default)]
+pub(crate) struct CellCache(RefCell<SmallVec<[(ServiceRef, bool, Arc<HttpCells>); 2]>>);
+
+impl CellCache {
+    /// The cells kept for this pair, or those `find` gives.
+    pub(crate) fn get(&self, service: &ServiceRef, mtls: bool, find: impl FnOnce() -> Arc<HttpCells>) -> Arc<HttpCells> {
+        let mut kept = self.0.borrow_mut();
+        if let Some((_, _, cells)) = kept.iter().find(|(known, way, _)| *way == mtls && known == service) {
+            return Arc::clone(cells);
+        }
+        let cells = find();
+        kept.push((service.clone(), mtls, Arc::clone(&cells)));
+        cells
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<Shard>) -> Rc<Self> {
+        let snapshot = arc_swap::Cache::new(Arc::clone(shared.discovery.snapshot()));
+        Rc::new(Self {
+            shared,
+            metrics,
+            snapshot: RefCell::new(snapshot),
+            generation: Cell::new(0),
+            upstreams: RefCell::default(),
+            views: RefCell::default(),
+            random: RefCell::new(fastrand::Rng::new()),
+        })
+    }
+
+    /// Runs `decide` on the current world. It must not await: a decision is made from one snapshot.
+    pub(crate) fn with_snapshot<T>(&self, decide: impl FnOnce(&Snapshot) -> T) -> T {
+        let mut cache = self.snapshot.borrow_mut();
+        let snapshot = cache.load();
+        if snapshot.generation != self.generation.replace(snapshot.generation) {
+            self.forget_gone(snapshot);
+        }
+        decide(snapshot)
+    }
+
+    /// A uniform draw.
+    pub(crate) fn draw(&self) -> u64 {
+        self.random.borrow_mut().u64(..)
+    }
+
+    /// An identifier for a failure.
+    pub(crate) fn failure_id(&self) -> FailureId {
+        FailureId(self.draw())
+    }
+
+    /// This thread's state for a backend.
+    pub(crate) fn view(&self, backend: &Arc<Backend>) -> Rc<View> {
+        if let Some(view) = self.views.borrow().get(&Arc::as_ptr(backend)) {
+            return Rc::clone(view);
+        }
+        let upstreams = backend.endpoints.iter().map(|endpoint| {
+            let upstream = self.upstream(endpoint.address, endpoint.transport.into());
+            upstream.balanced.set(true);
+            upstream
+        });
+        let upstreams = upstreams.collect();
+        let view = Rc::new(View { backend: Arc::clone(backend), upstreams, cells: CellCache::default() });
+        self.views.borrow_mut().insert(Arc::as_ptr(backend), Rc::clone(&view));
+        view
+    }
+
+    /// This thread's state for an address. A call of this pod to itself stays plaintext inside the pod: the redirect does not see it.
+    pub(crate) fn upstream(&self, address: SocketAddr, way: Way) -> Rc<Upstream> {
+        let way = if self.is_own(address.ip()) { Way::Local } else { way };
+        let key = Key { address, way };
+        Rc::clone(self.upstreams.borrow_mut().entry(key).or_insert_with(|| Rc::new(Upstream::new(key))))
+    }
+
+    /// Whether the address is one of this pod's.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.shared.config.pod.ips.contains(&address)
+    }
+
+    /// Closes idle connections in time, for ever.
+    pub(crate) async fn sweep(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.with_snapshot(|_| ());
+            let now = Instant::now();
+            self.upstreams.borrow_mut().retain(|_, upstream| {
+                upstream.sweep(now);
+                !upstream.is_idle() || Rc::strong_count(upstream) > 1
+            });
+        }
+    }
+
+    /// A new world: the views of backends that left it go, and with them the connections to addresses that are endpoints no more.
+    fn forget_gone(&self, snapshot: &Snapshot) {
+        let live = Live::of(snapshot);
+        self.views.borrow_mut().retain(|backend, _| live.backends.contains(backend));
+        self.upstreams.borrow_mut().retain(|key, upstream| {
+            let stays = !upstream.balanced.get() || live.addresses.contains(&key.address);
+            if !stays {
+                upstream.retire();
+            }
+            stays
+        });
+    }
+}
+
+/// Backends and addresses a snapshot names.
+#[derive(Default)]
+struct Live {
+    backends: HashSet<*const Backend, FixedState>,
+    addresses: HashSet<SocketAddr, FixedState>,
+}
+
+impl Live {
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut live = Self::default();
+        for target in snapshot.targets.values() {
+            let Target::Service(service) = target else { continue };
+            for port in &service.ports {
+                let routed = port.routes.rules.iter().flat_map(|rule| rule.action.entries().map(|(to, _)| to));
+                for destination in routed.chain([&port.direct]) {
+                    live.add(destination);
+                }
+            }
+        }
+        live
+    }
+
+    fn add(&mut self, destination: &Destination) {
+        let backends = destination.backends.iter().flat_map(|split| split.entries().map(|(backend, _)| backend));
+        for backend in backends {
+            if self.backends.insert(Arc::as_ptr(backend)) {
+                self.addresses.extend(backend.endpoints.iter().map(|endpoint| endpoint.address));
+            }
+        }
+    }
+}
