@@ -40,6 +40,12 @@ pub fn run_with_file(command: &mut Command, file: File) -> Result<String> {
     judge(command, output)
 }
 
+/// Like [`run`] for a command whose standard error a person wants to follow: it is passed on as it comes.
+pub fn run_watched(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    judge(command, output.with_context(|| format!("cannot start {}", describe(command)))?)
+}
+
 fn judge(command: &Command, output: Output) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

@@ -41,7 +41,7 @@ impl Addresses {
 
     /// Pods of node `number`.
     pub fn pods(self, number: u8) -> String {
-        format!("{}/24", Ipv4Addr::new(198, 18, 128 + self.index * Self::MAX_NODES + number - 1, 0))
+        format!("{}/24", Ipv4Addr::new(198, 18, 128 + self.index * Self::MAX_NODES + (number - 1), 0))
     }
 
     /// IPv6 addresses of the pods of node `number`.

@@ -24,7 +24,7 @@ pub(super) fn create(state: &State, nodes: &[Node]) -> Result<()> {
         let script = node_script(state.addresses(), number, state.nodes);
         ip(node.command("ip")?, &script).with_context(|| format!("cannot set up the network of node {}", node.name()))?;
     }
-    Ok(())
+    ip(Command::new("ip"), &machine_routes(state.addresses(), state.nodes)).context("cannot route to the cluster's pods")
 }
 
 /// Removes the bridge. It is no error if there is none.
@@ -43,6 +43,16 @@ fn ip(mut command: Command, script: &str) -> Result<()> {
 fn machine_script(index: u8, addresses: Addresses) -> String {
     let (bridge, machine) = (bridge(index), addresses.machine());
     format!("link add {bridge} type bridge\naddress add {machine}/24 dev {bridge}\nlink set {bridge} up\n")
+}
+
+/// The machine reaches pods and cluster IPs; and what it answers to a pod goes back there, not to a default gateway.
+/// The routes vanish with the bridge.
+fn machine_routes(addresses: Addresses, nodes: u8) -> String {
+    let mut script = format!("route add {} via {}\n", addresses.services(), addresses.node(1));
+    for number in 1..=nodes {
+        script += &format!("route add {} via {}\n", addresses.pods(number), addresses.node(number));
+    }
+    script
 }
 
 fn wire_script(index: u8, number: u8, init: i32) -> String {

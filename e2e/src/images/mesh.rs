@@ -104,7 +104,7 @@ fn compile() -> Result<PathBuf> {
         .env("RUSTFLAGS", remap("--remap-path-prefix"))
         .env("CC_x86_64_unknown_linux_musl", "musl-gcc")
         .env("CFLAGS_x86_64_unknown_linux_musl", remap("-ffile-prefix-map"));
-    command::run(&mut cargo).context("the mesh does not compile as static binaries")?;
+    command::run_watched(&mut cargo).context("the mesh does not compile as static binaries")?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
     Ok(target.join(TARGET).join("release"))
 }
