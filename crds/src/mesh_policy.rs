@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::later::{Later, Rest, Shape, refuse};
-use crate::schema::{keyed_by, one_of};
+use crate::schema::{PORT_PATTERN, Rule, SERVICE_ACCOUNT_PATTERN, WILDCARD_PATTERN, cel, items, keyed_by, one_of};
 
 const MTLS_MODES: &[&str] = &["STRICT", "PERMISSIVE", "DISABLE"];
 const ACTIONS: &[&str] = &["ALLOW", "DENY", "AUDIT"];
@@ -43,7 +43,7 @@ const ACTIONS: &[&str] = &["ALLOW", "DENY", "AUDIT"];
         priority = 1
     )
 )]
-#[schemars(transform = refuse(LATER_SPEC))]
+#[schemars(transform = refuse(LATER_SPEC), transform = cel(SPEC_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct MeshPolicySpec {
     /// Which pods of this namespace. Absent: all of them; in the system namespace, all pods of the mesh.
@@ -62,6 +62,12 @@ pub struct MeshPolicySpec {
     #[serde(flatten)]
     pub rest: Rest,
 }
+
+const SPEC_RULES: &[Rule] = &[Rule {
+    holds: "has(self.selector) || !has(self.mtls) || !has(self.mtls.portLevelMtls) || size(self.mtls.portLevelMtls) == 0",
+    message: "TUL3003: mtls.portLevelMtls needs a selector, since ports belong to workloads; add spec.selector",
+    field: ".mtls",
+}];
 
 const LATER_SPEC: Later = &[
     ("targetRefs", Shape::Objects),
@@ -88,8 +94,15 @@ pub struct Selector {
     pub rest: Rest,
 }
 
+const MTLS_RULES: &[Rule] = &[Rule {
+    holds: "!has(self.portLevelMtls) || self.portLevelMtls.all(port, int(port) >= 1 && int(port) <= 65535)",
+    message: "TUL3001: a key is not a port; use 1 to 65535",
+    field: ".portLevelMtls",
+}];
+
 /// Acceptance of plaintext.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = cel(MTLS_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct Mtls {
     /// `STRICT`: only mutual TLS. `PERMISSIVE`: also plaintext. `DISABLE`: the proxy does not ask for TLS.
@@ -184,31 +197,31 @@ pub struct RuleFrom {
 
 /// Conditions on the caller. Strings are exact, `abc*`, `*abc`, or `*` (any caller with an identity).
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_SOURCE))]
+#[schemars(transform = refuse(LATER_SOURCE), transform = cel(SOURCE_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// Identities: `spiffe://domain/ns/x/sa/y`, or the same without the scheme.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 320)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 320)), transform = items(WILDCARD_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub principals: Vec<String>,
     /// Identities that do not fit.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 320)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 320)), transform = items(WILDCARD_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_principals: Vec<String>,
     /// Namespaces of callers.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 64)), transform = items(WILDCARD_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
     /// Namespaces that do not fit.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 64)), transform = items(WILDCARD_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_namespaces: Vec<String>,
     /// ServiceAccounts, `namespace/name`, or `name` in this namespace; exact.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 317)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 317)), transform = items(SERVICE_ACCOUNT_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_accounts: Vec<String>,
     /// ServiceAccounts that do not fit.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 317)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 317)), transform = items(SERVICE_ACCOUNT_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_service_accounts: Vec<String>,
 
@@ -216,6 +229,13 @@ pub struct Source {
     #[serde(flatten)]
     pub rest: Rest,
 }
+
+const SOURCE_RULES: &[Rule] = &[Rule {
+    holds: "[has(self.principals), has(self.notPrincipals), has(self.namespaces), has(self.notNamespaces), \
+            has(self.serviceAccounts), has(self.notServiceAccounts)].exists(given, given)",
+    message: "TUL3003: has no condition; add one, or leave from or to out to fit everything",
+    field: "",
+}];
 
 const LATER_SOURCE: Later = &[
     ("requestPrincipals", Shape::Strings),
@@ -243,31 +263,31 @@ pub struct RuleTo {
 
 /// Conditions on the request. On raw TCP a rule with methods or paths never allows, and denies by its other conditions.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(&[("hosts", Shape::Strings), ("notHosts", Shape::Strings)]))]
+#[schemars(transform = refuse(LATER_OPERATION), transform = cel(OPERATION_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
     /// Methods: exact, `abc*`, `*abc`, `*`. gRPC is always `POST`.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 64)), transform = items(WILDCARD_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
     /// Methods that do not fit.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 64)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 64)), transform = items(WILDCARD_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_methods: Vec<String>,
     /// Paths without query, in normal form: exact, `abc*`, `*abc`, `*`. gRPC: `/package.Service/Method`.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 1024)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 1024)), transform = items(WILDCARD_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
     /// Paths that do not fit.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 1024)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 1024)), transform = items(WILDCARD_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_paths: Vec<String>,
     /// Ports of the workload, as strings: `"8080"`.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 5)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 5)), transform = items(PORT_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<String>,
     /// Ports that do not fit.
-    #[schemars(length(max = 32), inner(length(min = 1, max = 5)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 5)), transform = items(PORT_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_ports: Vec<String>,
 
@@ -275,6 +295,15 @@ pub struct Operation {
     #[serde(flatten)]
     pub rest: Rest,
 }
+
+const LATER_OPERATION: Later = &[("hosts", Shape::Strings), ("notHosts", Shape::Strings)];
+
+const OPERATION_RULES: &[Rule] = &[Rule {
+    holds: "[has(self.methods), has(self.notMethods), has(self.paths), has(self.notPaths), has(self.ports), \
+            has(self.notPorts)].exists(given, given)",
+    message: "TUL3003: has no condition; add one, or leave from or to out to fit everything",
+    field: "",
+}];
 
 /// What the operator found.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

@@ -25,3 +25,50 @@ pub(crate) fn one_of(words: &'static [&'static str]) -> impl FnMut(&mut Schema) 
 
 /// A duration as Go and Kubernetes write it: `500ms`, `10s`, `1m30s`.
 pub(crate) const DURATION_PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+
+/// One CEL rule of a schema: what must hold, what is said where it does not, and the field that is at fault.
+pub(crate) struct Rule {
+    pub(crate) holds: &'static str,
+    /// Starts with the catalogue code, as the parser's sentences do.
+    pub(crate) message: &'static str,
+    /// Relative to the object the rule stands on, `.name`; empty for the object itself.
+    pub(crate) field: &'static str,
+}
+
+/// Adds CEL rules, which hold without the webhook.
+pub(crate) fn cel(rules: &'static [Rule]) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        let list = schema.ensure_object().entry("x-kubernetes-validations").or_insert_with(|| json!([]));
+        let Some(list) = list.as_array_mut() else { return };
+        for rule in rules {
+            let mut entry = json!({"rule": rule.holds, "message": rule.message});
+            if !rule.field.is_empty() {
+                entry["fieldPath"] = json!(rule.field);
+            }
+            list.push(entry);
+        }
+    }
+}
+
+/// A host: a DNS name without wildcard.
+pub(crate) const HOST_PATTERN: &str = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\.?$";
+/// Exact, `abc*`, `*abc` or `*`.
+pub(crate) const WILDCARD_PATTERN: &str = r"^(\*?[^*]+|[^*]+\*|\*)$";
+/// A port as a string.
+pub(crate) const PORT_PATTERN: &str = "^[1-9][0-9]{0,4}$";
+/// `namespace/name` or `name` of a ServiceAccount.
+pub(crate) const SERVICE_ACCOUNT_PATTERN: &str = r"^([a-z0-9-]+/)?[a-z0-9.-]+$";
+
+/// A host, by pattern.
+pub(crate) fn host(schema: &mut Schema) {
+    schema.ensure_object().insert("pattern".into(), json!(HOST_PATTERN));
+}
+
+/// Strings of a list, by pattern.
+pub(crate) fn items(pattern: &'static str) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        if let Some(items) = schema.ensure_object().get_mut("items") {
+            items["pattern"] = json!(pattern);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::later::{Later, Rest, Shape, refuse};
-use crate::schema::{HOST_MAX, keyed_by};
+use crate::schema::{HOST_MAX, Rule, cel, host, keyed_by};
 
 /// Shares of one service's traffic.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -35,11 +35,11 @@ use crate::schema::{HOST_MAX, keyed_by};
         priority = 1
     )
 )]
-#[schemars(transform = refuse(LATER_SPEC))]
+#[schemars(transform = refuse(LATER_SPEC), transform = cel(SPEC_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficSplitSpec {
     /// The service clients call (the apex): a name of this namespace, short or as full DNS name.
-    #[schemars(length(min = 1, max = HOST_MAX))]
+    #[schemars(length(min = 1, max = HOST_MAX), transform = host)]
     pub service: String,
 
     /// Who answers, with which share. The apex itself may be listed: its own endpoints, not split again.
@@ -51,6 +51,12 @@ pub struct TrafficSplitSpec {
     pub rest: Rest,
 }
 
+const SPEC_RULES: &[Rule] = &[Rule {
+    holds: "self.backends.exists(b, b.weight > 0)",
+    message: "TUL3009: all weights are 0; give at least one entry a weight above 0",
+    field: ".backends",
+}];
+
 const LATER_SPEC: Later = &[("matches", Shape::Objects)];
 
 /// One backend.
@@ -58,7 +64,7 @@ const LATER_SPEC: Later = &[("matches", Shape::Objects)];
 #[serde(rename_all = "camelCase")]
 pub struct Backend {
     /// A service of this namespace, short or as full DNS name.
-    #[schemars(length(min = 1, max = HOST_MAX))]
+    #[schemars(length(min = 1, max = HOST_MAX), transform = host)]
     pub service: String,
 
     /// Share: weight / sum of weights. The sum need not be 100; 0 receives nothing.

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::later::{Later, Rest, Shape, refuse};
-use crate::schema::{DURATION_PATTERN, HOST_MAX, keyed_by};
+use crate::schema::{DURATION_PATTERN, HOST_MAX, HOST_PATTERN, Rule, cel, host, items, keyed_by};
 
 /// Routes of one or more hosts.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -44,7 +44,7 @@ use crate::schema::{DURATION_PATTERN, HOST_MAX, keyed_by};
 #[serde(rename_all = "camelCase")]
 pub struct VirtualServiceSpec {
     /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = HOST_MAX)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = HOST_MAX)), transform = items(HOST_PATTERN))]
     pub hosts: Vec<String>,
 
     /// Routes of HTTP traffic in order: the first whose `match` fits is taken.
@@ -66,7 +66,7 @@ const LATER_SPEC: Later = &[
 
 /// One rule: which requests, and what happens to them.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_HTTP))]
+#[schemars(transform = refuse(LATER_HTTP), transform = cel(HTTP_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRoute {
     /// A name for logs, metrics and status; the position is used where it is absent.
@@ -97,6 +97,12 @@ pub struct HttpRoute {
     pub rest: Rest,
 }
 
+const HTTP_RULES: &[Rule] = &[Rule {
+    holds: "size(self.route) == 1 || self.route.exists(d, has(d.weight) && d.weight > 0)",
+    message: "TUL3009: all weights are 0 or absent; give at least one entry a weight above 0",
+    field: ".route",
+}];
+
 const LATER_HTTP: Later = &[
     ("redirect", Shape::Object),
     ("directResponse", Shape::Object),
@@ -113,7 +119,7 @@ const LATER_HTTP: Later = &[
 
 /// One condition on a request; every field given must hold.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_MATCH))]
+#[schemars(transform = refuse(LATER_MATCH), transform = cel(MATCH_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpMatch {
     /// A name for logs.
@@ -166,6 +172,29 @@ pub struct HttpMatch {
     pub rest: Rest,
 }
 
+const MATCH_RULES: &[Rule] = &[
+    Rule {
+        holds: "!has(self.uri) || has(self.uri.exact) || has(self.uri.prefix) || has(self.uri.regex)",
+        message: "TUL3003: has none of exact, prefix and regex; give exactly one",
+        field: ".uri",
+    },
+    Rule {
+        holds: "!has(self.scheme) || has(self.scheme.exact) || has(self.scheme.prefix) || has(self.scheme.regex)",
+        message: "TUL3003: has none of exact, prefix and regex; give exactly one",
+        field: ".scheme",
+    },
+    Rule {
+        holds: "!has(self.method) || has(self.method.exact) || has(self.method.prefix) || has(self.method.regex)",
+        message: "TUL3003: has none of exact, prefix and regex; give exactly one",
+        field: ".method",
+    },
+    Rule {
+        holds: "!has(self.authority) || has(self.authority.exact) || has(self.authority.prefix) || has(self.authority.regex)",
+        message: "TUL3003: has none of exact, prefix and regex; give exactly one",
+        field: ".authority",
+    },
+];
+
 const LATER_MATCH: Later = &[
     ("sourceLabels", Shape::Object),
     ("sourceNamespace", Shape::Text),
@@ -173,8 +202,15 @@ const LATER_MATCH: Later = &[
     ("statPrefix", Shape::Text),
 ];
 
+const STRING_RULES: &[Rule] = &[Rule {
+    holds: "!(has(self.exact) && has(self.prefix)) && !(has(self.exact) && has(self.regex)) && !(has(self.prefix) && has(self.regex))",
+    message: "TUL3001: has more than one of exact, prefix and regex; give exactly one",
+    field: "",
+}];
+
 /// One way to compare a string: exactly one of the three. All absent asks for presence, where a presence can be asked for.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = cel(STRING_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct StringMatch {
     /// The whole value.
@@ -225,7 +261,7 @@ const LATER_DESTINATION: Later = &[("headers", Shape::Object)];
 #[serde(rename_all = "camelCase")]
 pub struct Destination {
     /// A service of this object's namespace: short name, `name.namespace`, or the full DNS name.
-    #[schemars(length(min = 1, max = HOST_MAX))]
+    #[schemars(length(min = 1, max = HOST_MAX), transform = host)]
     pub host: String,
 
     /// Port of that service. Absent: the port the client dialled.
