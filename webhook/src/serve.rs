@@ -1,6 +1,7 @@
 //! The HTTPS interface to the API server: reviews in, answers out. No opinions here.
 
 use crate::config::Config;
+use crate::inject::pod::Pod;
 use crate::inject::settings::Settings;
 use crate::inject::{self, Decision, OptIn, Origin};
 use crate::metrics::{Metrics, Review};
@@ -30,6 +31,8 @@ pub const INJECT_PATHS: [(&str, Origin); 4] = [
 ];
 /// The path that brings objects of the mesh.
 pub const VALIDATE_PATH: &str = "/validate";
+/// The path that brings debug containers for pods with a proxy.
+pub const DEBUG_PATH: &str = "/validate/debug";
 
 /// What every review needs.
 struct Reviewer {
@@ -45,6 +48,9 @@ pub fn routes(config: Config, metrics: Metrics) -> Router {
     let validate = |State(reviewer): State<Arc<Reviewer>>, Json(review): Json<ReviewIn>| async move {
         reviewer.answer(review, Reviewer::validate)
     };
+    let debug = |State(reviewer): State<Arc<Reviewer>>, Json(review): Json<ReviewIn>| async move {
+        reviewer.answer(review, |_, request| debug(request))
+    };
     INJECT_PATHS
         .into_iter()
         .fold(Router::new(), |router, (path, origin)| {
@@ -54,6 +60,7 @@ pub fn routes(config: Config, metrics: Metrics) -> Router {
             router.route(path, post(inject))
         })
         .route(VALIDATE_PATH, post(validate))
+        .route(DEBUG_PATH, post(debug))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(GlobalConcurrencyLimitLayer::new(REVIEWS_MAX))
         .with_state(reviewer)
@@ -76,7 +83,7 @@ impl Reviewer {
 
     fn inject(&self, request: &Request, origin: Origin) -> (Answer, Review) {
         let decision = inject::decide(&request.object, &request.namespace, origin, &self.settings);
-        let (namespace, pod) = (&request.namespace, inject::pod::Pod(&request.object).name());
+        let (namespace, pod) = (&request.namespace, Pod(&request.object).name());
         let (outcome, reason) = match &decision {
             Decision::Inject { .. } => ("injected", ""),
             Decision::AlreadyInjected => ("unchanged", ""),
@@ -104,6 +111,16 @@ impl Reviewer {
                 tracing::info!(namespace, kind, name, refusal = sentence, "object refused");
                 (Answer::Deny(sentence), Review { kind, outcome: "refused", reason: code.as_str() })
             }
+        }
+    }
+}
+
+fn debug(request: &Request) -> (Answer, Review) {
+    let kind = "PodEphemeralContainers";
+    match inject::refusal::ephemeral_obstacle(Pod(&request.object)) {
+        None => (Answer::ALLOW, Review { kind, outcome: "accepted", reason: "" }),
+        Some(refusal) => {
+            (Answer::Deny(refusal.to_string()), Review { kind, outcome: "refused", reason: refusal.code.as_str() })
         }
     }
 }

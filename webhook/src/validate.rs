@@ -2,7 +2,7 @@
 
 use crate::review::Request;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tulle_core::codes::Code;
 use tulle_crds::into_core::{Ctx, SpecError, parse_mesh_policy, parse_traffic_split, parse_virtual_service};
 
@@ -29,9 +29,7 @@ pub fn validate(request: &Request, context: &Ctx) -> (&'static str, Result<(), R
     if is_settled(request) {
         return (kind, Ok(()));
     }
-    let mut object = request.object.clone();
-    object["metadata"]["namespace"] = json!(request.namespace); // an object may leave its namespace to the request
-    (kind, judge(object, context))
+    (kind, judge(request.object.clone(), context))
 }
 
 type Judge = fn(Value, &Ctx) -> Result<(), Rejection>;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tulle_webhook::config::Config;
-use tulle_webhook::serve::{INJECT_PATHS, VALIDATE_PATH};
+use tulle_webhook::serve::{DEBUG_PATH, INJECT_PATHS, VALIDATE_PATH};
 
 fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/tulle")
@@ -48,7 +48,9 @@ fn the_configurations_call_paths_that_exist() {
         assert_eq!(path, format!("/inject/{opt_in}{}", if origin.confined { "/confined" } else { "" }));
         assert!(mutating.contains(&format!("{opt_in:?}")), "{opt_in} is a word of the template's loop");
     }
-    assert!(template("validating.yaml").contains(&format!("path: {VALIDATE_PATH}")));
+    for path in [VALIDATE_PATH, DEBUG_PATH] {
+        assert!(template("validating.yaml").contains(&format!("path: {path}\n")), "{path}");
+    }
 }
 
 #[test]

@@ -82,10 +82,7 @@ impl<'a> Container<'a> {
     pub fn resolve_port(self, reference: &Value) -> Option<u16> {
         let number = match reference {
             Value::Number(number) => number.as_u64(),
-            Value::String(name) => match self.ports().find(|port| port["name"] == name.as_str()) {
-                Some(port) => port["containerPort"].as_u64(),
-                None => name.parse().ok(),
-            },
+            Value::String(name) => self.ports().find(|port| port["name"] == name.as_str())?["containerPort"].as_u64(),
             _ => None,
         };
         number.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)

@@ -69,16 +69,24 @@ fn reserved_name(pod: Pod<'_>) -> Option<Refusal> {
 
 /// The proxy's own sockets bypass the redirect, so whoever shares its user or group leaves the mesh unseen.
 fn proxy_user(pod: Pod<'_>) -> Option<Refusal> {
-    let of_pod = (std::iter::once("spec.securityContext".to_owned()), pod.spec("securityContext"));
-    let of_containers = pod.containers().map(|container| {
-        let place = format!("spec.{}[{}].securityContext", container.list, container.index);
-        (std::iter::once(place), &container.value["securityContext"])
-    });
-    std::iter::once(of_pod).chain(of_containers).find_map(|(mut place, context)| {
-        let field = ["runAsUser", "runAsGroup"].into_iter().find(|field| context[field] == PROXY_UID)?;
-        let reason = format!("{}.{field} is {PROXY_UID}, which is the proxy's own", place.next()?);
-        Some(Refusal::new(Code::InjectProxyUser, reason))
+    runs_as_proxy("spec", &pod.0["spec"]).or_else(|| {
+        pod.containers().find_map(|container| {
+            runs_as_proxy(&format!("spec.{}[{}]", container.list, container.index), container.value)
+        })
     })
+}
+
+/// The same for debug containers, which join a pod that runs already.
+pub fn ephemeral_obstacle(pod: Pod<'_>) -> Option<Refusal> {
+    let containers = pod.spec("ephemeralContainers").as_array().into_iter().flatten();
+    containers.enumerate().find_map(|(index, it)| runs_as_proxy(&format!("spec.ephemeralContainers[{index}]"), it))
+}
+
+fn runs_as_proxy(place: &str, pod_or_container: &Value) -> Option<Refusal> {
+    let context = &pod_or_container["securityContext"];
+    let field = ["runAsUser", "runAsGroup"].into_iter().find(|field| context[field] == PROXY_UID)?;
+    let reason = format!("{place}.securityContext.{field} is {PROXY_UID}, which is the proxy's own");
+    Some(Refusal::new(Code::InjectProxyUser, reason))
 }
 
 /// A port of the proxy, used by the application or asked by a probe: the proxy would collide with it, or probe itself.

@@ -87,6 +87,11 @@ impl FromStr for Resources {
 impl Sidecar {
     /// These defaults with the pod's annotations applied, or the first annotation that cannot be.
     pub fn overridden_by(mut self, pod: Pod<'_>) -> Result<Sidecar, Refusal> {
+        // A pod with resources of its own as a whole (KEP-2837) has room for the proxy or not: its containers' requests may not
+        // add up to more, so nothing is added that was not asked for.
+        if pod.spec("resources").is_object() {
+            self.resources = Resources::default();
+        }
         for (key, value) in pod.annotations().filter(|(key, _)| key.starts_with(labels::PROXY_ANNOTATION_PREFIX)) {
             let value = value.as_str().unwrap_or("").trim();
             self.set(key, value).map_err(|expected| {

@@ -62,3 +62,14 @@ fn a_refusal_says_where_and_what_to_do() {
     assert!(sentence.starts_with("TUL1"), "{sentence}");
     assert!(sentence.contains("spec.containers[1].securityContext.runAsUser is 1337"), "{sentence}");
 }
+
+#[test]
+fn a_debug_container_may_not_be_the_proxy() {
+    let debug = |context: Value| {
+        let spec = json!({"ephemeralContainers": [{"name": "a"}, {"name": "b", "securityContext": context}]});
+        ephemeral_obstacle(Pod(&pod(spec))).map(|refusal| refusal.to_string())
+    };
+    assert_eq!(debug(json!({"runAsUser": 0})), None);
+    let sentence = debug(json!({"runAsGroup": 1337})).expect("group of the proxy");
+    assert!(sentence.contains("spec.ephemeralContainers[1].securityContext.runAsGroup is 1337"), "{sentence}");
+}

@@ -87,3 +87,14 @@ fn every_known_annotation_is_understood() {
         assert!(!refusal.contains("this release knows"), "{key} is listed but not handled");
     }
 }
+
+#[test]
+fn resources_of_the_whole_pod_leave_room_for_annotations_only() {
+    let pod = json!({
+        "metadata": {"annotations": {labels::CPU_LIMIT: "2"}},
+        "spec": {"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "4"}}},
+    });
+    let resources = settings().defaults.overridden_by(Pod(&pod)).expect("nothing is wrong").resources;
+    assert!(resources.requests.is_empty(), "{resources:?}");
+    assert_eq!(resources.limits["cpu"], "2");
+}
