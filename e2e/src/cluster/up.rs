@@ -57,7 +57,7 @@ fn boot(state: State, folder: PathBuf, tools: Toolbox, images: &SystemImages) ->
     })?;
     control_plane::wait_until_ready(&cluster)?;
     control_plane::start_rest(&cluster)?;
-    addons::apply(&cluster, images)?;
+    addons::create(&cluster, images)?;
     control_plane::wait_for_nodes(&cluster)?;
     addons::wait_for_dns(&cluster)?;
     Ok(cluster)
