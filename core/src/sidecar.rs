@@ -12,7 +12,7 @@ pub const HEALTH_PORT: u16 = 15020;
 pub const ISSUER_PORT: u16 = 15012;
 /// ServiceAccount of the operator in the system namespace: the identity a proxy demands of the issuer.
 pub const OPERATOR_SERVICE_ACCOUNT: &str = "tulle-operator";
-/// Ports of the sidecar itself: captured neither way, and free of any application.
+/// Ports of the sidecar itself, free of any application. Only [`HEALTH_PORT`] is exempt from capture, both ways.
 pub const OWN_PORTS: [u16; 4] = [ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, HEALTH_PORT];
 
 /// User and group of the proxy. Its sockets bypass the outbound redirect, so no other container may run as it.

@@ -23,8 +23,11 @@ pub(crate) struct Admin {
     /// Everything the proxy believes, as JSON: configuration, snapshot, certificate facts, readiness.
     pub(crate) dump: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
     /// Replaces the log filter; the error says what is wrong with it.
-    pub(crate) set_log: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    pub(crate) set_log: SetLog,
 }
+
+/// Takes a log filter into use, or says why not.
+pub(crate) type SetLog = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// Serves the administration port until `shutdown`. The listener must be bound to a loopback address.
 pub(crate) async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationToken) {

@@ -15,11 +15,11 @@ mod server;
 pub(crate) mod testing;
 mod verify;
 
-pub(crate) use bundle::{Bundle, BundleError};
+pub(crate) use bundle::Bundle;
 pub(crate) use client::issuer_client;
-pub(crate) use hello::{Hello, MAX_HELLO_BYTES, mesh_hello};
+pub(crate) use hello::{Hello, mesh_hello};
 pub(crate) use identity::{IdentityError, LeafFacts, WorkloadIdentity};
-pub(crate) use verify::{PeerError, peer_identity};
+pub(crate) use verify::peer_identity;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -131,11 +131,6 @@ impl TlsContext {
     /// Facts of what is in use; `None` before the first certificate.
     pub(crate) fn facts(&self) -> Option<Arc<TlsFacts>> {
         self.current.load().as_ref().map(|current| Arc::clone(&current.facts))
-    }
-
-    /// The trust domain every peer must belong to.
-    pub(crate) fn trust_domain(&self) -> &TrustDomain {
-        &self.trust_domain
     }
 
     fn replace(&self, change: impl FnOnce(&mut Material)) -> Result<(), rustls::Error> {

@@ -86,8 +86,7 @@ where
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(LIFE, served).await {
-        Ok(Err(error)) => tracing::debug!(%error, "connection to a port of the proxy itself ended"),
-        Ok(Ok(())) | Err(_) => {}
+    if let Ok(Err(error)) = timeout(LIFE, served).await {
+        tracing::debug!(%error, "connection to a port of the proxy itself ended");
     }
 }

@@ -36,9 +36,8 @@ enum Act {
     Garbage,
 }
 
-/// What was asked.
-#[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+/// What was asked: the `Authorization` header and the public key.
+type Asked = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 struct TestIssuer {
     issuer: Issuer,
@@ -108,7 +107,7 @@ async fn answer(
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let csr = serde_json::from_slice::<issuance::Request>(&body).unwrap().csr_pem;
     let csr = CertificateSigningRequestParams::from_pem(&csr).unwrap();
-    asked.0.lock().unwrap().push((token, rcgen::PublicKeyData::der_bytes(&csr.public_key).to_vec()));
+    asked.lock().unwrap().push((token, rcgen::PublicKeyData::der_bytes(&csr.public_key).to_vec()));
     let act = {
         let mut acts = acts.lock().unwrap();
         if acts.len() > 1 { acts.pop_front() } else { acts.front().cloned() }
@@ -199,7 +198,7 @@ async fn short_certificates_are_renewed_in_time_each_with_a_new_key() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 4, "each certificate has a key of its own");
-    let asked = issuer.asked.0.lock().unwrap();
+    let asked = issuer.asked.lock().unwrap();
     assert!(asked.iter().all(|(token, _)| token == "Bearer a.b.c"), "the token is read from its file and trimmed");
 }
 
@@ -230,7 +229,7 @@ async fn refusals_are_logged_with_the_issuers_sentence_and_tried_again() {
         assert!(text.contains(words), "{words:?} in {text}");
     }
     assert!(!text.contains("a.b.c"), "the token is never logged");
-    let keys: Vec<_> = issuer.asked.0.lock().unwrap().iter().map(|(_, key)| key.clone()).collect();
+    let keys: Vec<_> = issuer.asked.lock().unwrap().iter().map(|(_, key)| key.clone()).collect();
     assert_eq!(keys.len(), 5);
     assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "a failed attempt's key is not used again");
 }
@@ -258,7 +257,7 @@ async fn only_the_operator_under_a_trusted_root_gets_the_token() {
         let mut running = run_against(&issuer.issuer, Some(ours.pem()));
         let state = running.wait(case, |state| matches!(state, IdentityState::Requesting { failure: Some(_) })).await;
         assert!(format!("{state:?}").contains(word), "{case}: {state:?}");
-        assert!(issuer.asked.0.lock().unwrap().is_empty(), "{case}: the token was shown to a stranger");
+        assert!(issuer.asked.lock().unwrap().is_empty(), "{case}: the token was shown to a stranger");
     }
 }
 
@@ -275,7 +274,7 @@ async fn nothing_is_asked_before_a_bundle_and_a_broken_bundle_changes_nothing() 
         }
     };
     timeout(DEADLINE, complaint).await.expect("a broken bundle is reported");
-    assert!(issuer.asked.0.lock().unwrap().is_empty());
+    assert!(issuer.asked.lock().unwrap().is_empty());
     running.bundle.send_replace(Some(Arc::from(ca.pem().as_bytes())));
     running.wait("valid", IdentityState::is_usable).await;
     let before = running.tls.facts().unwrap();

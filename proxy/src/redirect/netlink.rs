@@ -132,11 +132,10 @@ pub(crate) fn verify(rules: &RuleSet) -> Result<(), RedirectError> {
                     let source = report.to_io();
                     return Err(refusal("reading the rules".to_owned(), source));
                 }
-                NetlinkPayload::InnerMessage(NetfilterMessage { inner: NetfilterMessageInner::NfTables(message), .. }) => {
-                    if let NfTablesMessage::NewRule(rule) = message {
-                        found.extend(encode::identify(&rule));
-                    }
-                }
+                NetlinkPayload::InnerMessage(NetfilterMessage {
+                    inner: NetfilterMessageInner::NfTables(NfTablesMessage::NewRule(rule)),
+                    ..
+                }) => found.extend(encode::identify(&rule)),
                 _ => {}
             }
         }

@@ -70,7 +70,6 @@ impl Bundle {
     }
 
     /// Number of roots.
-    #[expect(clippy::len_without_is_empty, reason = "a bundle is never empty")]
     pub(crate) fn len(&self) -> usize {
         self.roots.len()
     }

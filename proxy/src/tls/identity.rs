@@ -55,9 +55,9 @@ pub(crate) enum IdentityError {
     #[error("the certificate names {got}, but this pod is {expected}; is the ServiceAccount token from another pod?")]
     WrongIdentity {
         /// What was expected.
-        expected: SpiffeId,
+        expected: Box<SpiffeId>,
         /// What the certificate says.
-        got: SpiffeId,
+        got: Box<SpiffeId>,
     },
     /// The key does not belong to it.
     #[error("the certificate does not belong to the key that was requested: {0}")]
@@ -78,7 +78,7 @@ impl WorkloadIdentity {
         }
         let identity = peer_identity(&chain)?;
         if identity != *expected {
-            return Err(IdentityError::WrongIdentity { expected: expected.clone(), got: identity });
+            return Err(IdentityError::WrongIdentity { expected: Box::new(expected.clone()), got: Box::new(identity) });
         }
         let facts = LeafFacts::read(&chain[0], identity)?;
         let certified = CertifiedKey::from_der(chain, key, &super::provider()).map_err(IdentityError::WrongKey)?;

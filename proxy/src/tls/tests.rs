@@ -9,6 +9,7 @@ use time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
+use super::hello::MAX_HELLO_BYTES;
 use super::testing::{Leaf, TRUST_DOMAIN, TestCa, context, private};
 use super::*;
 

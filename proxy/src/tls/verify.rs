@@ -42,15 +42,15 @@ pub(crate) enum PeerError {
         /// Ours.
         expected: TrustDomain,
         /// The peer.
-        got: SpiffeId,
+        got: Box<SpiffeId>,
     },
     /// One particular peer was wanted.
     #[error("the peer is {got}, expected {expected}")]
     Unexpected {
         /// Who was wanted.
-        expected: SpiffeId,
+        expected: Box<SpiffeId>,
         /// Who answered.
-        got: SpiffeId,
+        got: Box<SpiffeId>,
     },
 }
 
@@ -93,12 +93,14 @@ pub(super) enum Accept {
 
 impl Accept {
     fn check(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
-        let got = peer_identity(std::slice::from_ref(leaf)).map_err(refuse)?;
+        let got = Box::new(peer_identity(std::slice::from_ref(leaf)).map_err(refuse)?);
         match self {
             Accept::Domain(expected) if got.trust_domain() != expected => {
                 Err(refuse(PeerError::TrustDomain { expected: expected.clone(), got }))
             }
-            Accept::Only(expected) if got != *expected => Err(refuse(PeerError::Unexpected { expected: expected.clone(), got })),
+            Accept::Only(expected) if *got != *expected => {
+                Err(refuse(PeerError::Unexpected { expected: Box::new(expected.clone()), got }))
+            }
             _ => Ok(()),
         }
     }
