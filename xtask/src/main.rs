@@ -1,9 +1,13 @@
 //! The tasks of the repository: `cargo xtask <task>`.
 
 mod cluster;
+mod crdgen;
 mod images;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
+use tulle_e2e::interrupt;
 
 /// Builds, tests and checks the repository.
 #[derive(Debug, Parser)]
@@ -18,13 +22,27 @@ enum Task {
     /// Start, stop and look at a real Kubernetes on this machine
     #[command(subcommand)]
     Cluster(cluster::Task),
+    /// Write crds/*.yaml from their Rust types
+    Crdgen,
     /// Build the mesh's images as docker-archive tars
     Images(images::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
         Task::Cluster(task) => cluster::run(task),
+        Task::Crdgen => crdgen::run(),
         Task::Images(arguments) => images::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if interrupt::requested() => {
+            eprintln!("stopped; what was started has been taken down");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
