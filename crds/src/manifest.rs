@@ -12,7 +12,7 @@ const HEADER: &str = "# Generated from crds/src by `cargo xtask crdgen`; do not 
 /// Every definition, in the order in which they are listed in documents.
 pub fn all() -> Vec<CustomResourceDefinition> {
     let derived = [VirtualService::crd(), TrafficSplit::crd(), MeshPolicy::crd(), MeshService::crd(), MeshEndpoint::crd()];
-    derived.into_iter().map(without_nulls).collect()
+    derived.into_iter().map(in_kubernetes_form).collect()
 }
 
 /// Name of the file that holds a definition, in the folder `crds/`: `virtualservices.yaml`.
@@ -26,14 +26,14 @@ pub fn render_yaml(crd: &CustomResourceDefinition) -> String {
     format!("{HEADER}{body}")
 }
 
-/// Takes `nullable` away: the API server then drops a `null` a user wrote, so that to CEL, to the parser and to readers an absent
-/// field has one form.
-fn without_nulls(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+/// Takes away `nullable`: the API server then drops a `null` a user wrote, so that to CEL, to the parser and to readers an absent
+/// field has one form. Also the format `uint16`, which Kubernetes does not know and warns of; the range says the same.
+fn in_kubernetes_form(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             let mut value = serde_json::to_value(&*schema).expect("a schema is plain data");
             strip(&mut value);
-            *schema = serde_json::from_value::<JSONSchemaProps>(value).expect("a schema without nullable is a schema");
+            *schema = serde_json::from_value::<JSONSchemaProps>(value).expect("a schema with fewer keywords is a schema");
         }
     }
     crd
@@ -44,6 +44,9 @@ fn strip(value: &mut Value) {
         Value::Object(map) => {
             if map.get("nullable").is_some_and(Value::is_boolean) {
                 map.remove("nullable");
+            }
+            if map.get("format").is_some_and(|format| format == "uint16") {
+                map.remove("format");
             }
             map.values_mut().for_each(strip);
         }

@@ -132,7 +132,7 @@ impl FullRegex {
             .map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
                 // The parser's drawing of the place has many lines; its last line is the sentence.
-                error => PatternError::Syntax(error.to_string().lines().last().unwrap_or_default().trim().to_string()),
+                error => PatternError::Syntax(error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_string()),
             })
     }
 

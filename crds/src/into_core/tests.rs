@@ -1,1 +1,500 @@
+use std::time::Duration;
 
+use serde_json::{Value, json};
+use tulle_core::authz::{Action, MtlsMode, Pattern};
+use tulle_core::retry::{Outcome, RetryOn};
+use tulle_core::route::{HeaderMatch, StringMatch};
+use tulle_core::split::Weight;
+
+use super::*;
+use crate::status;
+
+fn ctx() -> Ctx {
+    Ctx::new("cluster.local")
+}
+
+fn object<K: serde::de::DeserializeOwned>(kind: &str, spec: &Value) -> K {
+    let metadata = json!({"name": "web", "namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"});
+    serde_json::from_value(json!({"apiVersion": "tulle.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})).unwrap()
+}
+
+fn virtual_service(spec: &Value) -> Result<VirtualService, SpecError> {
+    parse_virtual_service(&object("VirtualService", spec), &ctx())
+}
+
+fn traffic_split(spec: &Value) -> Result<TrafficSplit, SpecError> {
+    parse_traffic_split(&object("TrafficSplit", spec), &ctx())
+}
+
+fn mesh_policy(spec: &Value) -> Result<tulle_core::authz::Policy, SpecError> {
+    parse_mesh_policy(&object("MeshPolicy", spec), &ctx())
+}
+
+/// Each row: a spec, and the whole sentence its author reads.
+fn refused<T: std::fmt::Debug>(parse: impl Fn(&Value) -> Result<T, SpecError>, rows: &[(Value, &str)]) {
+    for (spec, sentence) in rows {
+        match parse(spec) {
+            Ok(parsed) => panic!("{spec} was read as {parsed:?}"),
+            Err(error) => assert_eq!(error.to_string(), *sentence, "{spec}"),
+        }
+    }
+}
+
+fn split(service: &str, backends: &[(&str, i64)]) -> Value {
+    let backends: Vec<_> = backends.iter().map(|(service, weight)| json!({"service": service, "weight": weight})).collect();
+    json!({"service": service, "backends": backends})
+}
+
+#[test]
+fn a_traffic_split_is_read() {
+    let parsed = traffic_split(&split("web.shop.svc.cluster.local", &[("web", 90), ("web-v2.shop", 10), ("web-v3", 0)])).unwrap();
+    assert_eq!(parsed.apex.to_string(), "shop/web");
+    let backends: Vec<_> = parsed.backends.iter().map(|(service, weight)| (service.to_string(), *weight)).collect();
+    let backend = |name: &str, weight| (name.to_string(), Weight(weight));
+    assert_eq!(backends, [backend("shop/web", 90), backend("shop/web-v2", 10), backend("shop/web-v3", 0)]);
+    assert_eq!((parsed.rank.created, parsed.rank.name.as_str()), (1_767_225_600, "web"));
+}
+
+#[test]
+fn traffic_splits_with_a_mistake() {
+    let mut matches = split("web", &[("a", 1)]);
+    matches["matches"] = json!([{"kind": "HTTPRouteGroup"}]);
+    let mut nothing_said = split("web", &[("a", 1)]);
+    nothing_said["matches"] = Value::Null;
+    assert!(traffic_split(&nothing_said).is_ok());
+    refused(
+        traffic_split,
+        &[
+            (split("web", &[]), "TUL3003: spec.backends: lists no backend; add the field"),
+            (
+                split("web", &[("a", 0), ("b", 0)]),
+                "TUL3009: spec.backends: all weights are 0; give at least one entry a weight above 0",
+            ),
+            (
+                split("web", &[("a", 1), ("b", -1)]),
+                "TUL3011: spec.backends[1].weight: -1 is below 0; use a whole number from 0 to 1000000",
+            ),
+            (
+                split("web", &[("a", 1_000_001)]),
+                "TUL3011: spec.backends[0].weight: 1000001 is above 1000000; use a whole number from 0 to 1000000",
+            ),
+            (
+                split("web", &[("a", 1), ("b", 1), ("a.shop.svc", 1)]),
+                "TUL3004: spec.backends[2].service: shop/a is listed twice; keep one of the two",
+            ),
+            (
+                split("web.bank", &[("a", 1)]),
+                "TUL3006: spec.service: bank/web is in another namespace than this object (shop); \
+                 refer to services of the object's own namespace",
+            ),
+            (
+                split("web", &[("a.bank", 1)]),
+                "TUL3006: spec.backends[0].service: bank/a is in another namespace than this object (shop); \
+                 refer to services of the object's own namespace",
+            ),
+            (
+                split("", &[("a", 1)]),
+                "TUL3013: spec.service: is empty; use name, name.namespace or the full DNS name of a Service",
+            ),
+            (matches, "TUL3002: spec.matches: is not supported by this release; remove the field"),
+        ],
+    );
+}
+
+fn http(route: Value) -> Value {
+    json!({"hosts": ["web"], "http": [route]})
+}
+
+fn matching(condition: Value) -> Value {
+    http(json!({"match": [condition], "route": [{"destination": {"host": "web"}}]}))
+}
+
+#[test]
+fn a_virtual_service_is_read() {
+    let parsed = virtual_service(&json!({
+        "hosts": ["web", "api.shop"],
+        "http": [
+            {
+                "match": [{
+                    "uri": {"prefix": "/v2/"}, "ignoreUriCase": true, "method": {"exact": "GET"}, "authority": {"regex": "web.*"},
+                    "headers": {"x-user": {"exact": "1"}, "x-any": {}}, "withoutHeaders": {"x-old": {}},
+                    "queryParams": {"q": {"prefix": "a"}}, "port": 80,
+                }, {"scheme": {"exact": "http"}}],
+                "route": [
+                    {"destination": {"host": "web-v2", "port": {"number": 8080}}, "weight": 3},
+                    {"destination": {"host": "web"}, "weight": 1},
+                    {"destination": {"host": "web-v1"}},
+                ],
+                "timeout": "1m500ms",
+                "retries": {"attempts": 2, "perTryTimeout": "2s", "retryOn": "5xx, 429"},
+            },
+            {"route": [{"destination": {"host": "web"}}], "timeout": "0s", "retries": {"attempts": 0}},
+        ],
+    }))
+    .unwrap();
+    assert_eq!(parsed.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop/web", "shop/api"]);
+    let [first, second] = parsed.rules.as_slice() else { panic!("two rules") };
+
+    assert_eq!(&*first.name, "VirtualService shop/web http[0]");
+    let condition = &first.matches[0];
+    assert_eq!(condition.uri, Some(StringMatch::Prefix("/v2/".into())));
+    assert!(condition.ignore_uri_case);
+    assert_eq!(condition.port, Some(80));
+    assert_eq!(
+        condition.headers,
+        [
+            ("x-any".into(), HeaderMatch::Present),
+            ("x-user".into(), HeaderMatch::Value(StringMatch::Exact("1".into()))),
+        ]
+    );
+    assert_eq!(condition.without_headers, [("x-old".into(), HeaderMatch::Present)]);
+    assert_eq!(condition.query, [("q".into(), HeaderMatch::Value(StringMatch::Prefix("a".into())))]);
+    assert_eq!(first.matches[1].scheme, Some(StringMatch::Exact("http".into())));
+    let shares: Vec<_> =
+        first.action.entries().map(|(to, weight)| (to.service.to_string(), to.port, weight.0)).collect();
+    let share = |name: &str, port, weight| (name.to_string(), port, weight);
+    assert_eq!(shares, [share("shop/web-v2", Some(8080), 3), share("shop/web", None, 1), share("shop/web-v1", None, 0)]);
+    assert_eq!(first.timeout, Some(Duration::from_millis(60_500)));
+    let retry = first.retry.as_ref().unwrap();
+    assert_eq!((retry.attempts, retry.per_try_timeout), (2, Some(Duration::from_secs(2))));
+    assert!(retry.on.covers(Outcome::Status(429)));
+
+    assert_eq!((second.matches.len(), second.timeout, second.retry.is_some()), (0, None, false));
+    assert_eq!(second.action.entries().map(|(_, weight)| weight.0).collect::<Vec<_>>(), [1], "alone it receives everything");
+}
+
+#[test]
+fn retries_have_the_default_conditions_of_the_peers() {
+    let spec = http(json!({"route": [{"destination": {"host": "web"}}], "retries": {"attempts": 1}}));
+    assert_eq!(virtual_service(&spec).unwrap().rules[0].retry.as_ref().unwrap().on, RetryOn::default());
+}
+
+#[test]
+fn virtual_services_with_a_mistake_in_hosts_or_routes() {
+    let to = |host: &str| json!([{"destination": {"host": host}}]);
+    let hosts = |hosts: Value| json!({"hosts": hosts, "http": [{"route": to("web")}]});
+    let weights = |a: i64, b: i64| {
+        http(json!({"route": [{"destination": {"host": "a"}, "weight": a}, {"destination": {"host": "b"}, "weight": b}]}))
+    };
+    refused(
+        virtual_service,
+        &[
+            (hosts(json!([])), "TUL3003: spec.hosts: lists no host; add the field"),
+            (
+                hosts(json!(["web", "*.shop"])),
+                "TUL3013: spec.hosts[1]: \"*.shop\" has a wildcard, which this release does not support; \
+                 use name, name.namespace or the full DNS name of a Service",
+            ),
+            (
+                hosts(json!(["www.example.com"])),
+                "TUL3013: spec.hosts[0]: \"www.example.com\" is not a Service of this cluster (expected name, name.namespace or \
+                 name.namespace.svc.cluster.local); use name, name.namespace or the full DNS name of a Service",
+            ),
+            (
+                hosts(json!(["web.bank"])),
+                "TUL3006: spec.hosts[0]: bank/web is in another namespace than this object (shop); \
+                 refer to services of the object's own namespace",
+            ),
+            (hosts(json!(["web", "web.shop"])), "TUL3004: spec.hosts[1]: shop/web is listed twice; keep one of the two"),
+            (json!({"hosts": ["web"], "http": []}), "TUL3003: spec.http: lists no rule; add the field"),
+            (http(json!({"route": []})), "TUL3003: spec.http[0].route: lists no destination; add the field"),
+            (
+                http(json!({"route": to("web.bank")})),
+                "TUL3006: spec.http[0].route[0].destination.host: bank/web is in another namespace than this object (shop); \
+                 refer to services of the object's own namespace",
+            ),
+            (
+                weights(0, 0),
+                "TUL3009: spec.http[0].route: all weights are 0 or absent; give at least one entry a weight above 0",
+            ),
+            (
+                weights(1, -2),
+                "TUL3011: spec.http[0].route[1].weight: -2 is below 0; use a whole number from 0 to 1000000",
+            ),
+            (
+                http(json!({"route": [{"destination": {"host": "web", "port": {"number": 65536}}}]})),
+                "TUL3001: spec.http[0].route[0].destination.port.number: 65536 is not a port; use 1 to 65535",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn virtual_services_with_a_mistake_in_limits() {
+    let with = |field: &str, value: Value| {
+        let mut spec = http(json!({"route": [{"destination": {"host": "web"}}]}));
+        spec["http"][0][field] = value;
+        spec
+    };
+    for text in ["", "10", "s", "1.5s", "10 s", "-1s", "10S", "1d", "100000s", "1s2"] {
+        let sentence = format!(
+            "TUL3001: spec.http[0].timeout: {text:?} is not a duration; write whole numbers with units, such as 500ms, 10s or 1m30s"
+        );
+        refused(virtual_service, &[(with("timeout", json!(text)), &sentence)]);
+    }
+    refused(
+        virtual_service,
+        &[
+            (
+                with("retries", json!({"attempts": 11})),
+                "TUL3001: spec.http[0].retries.attempts: 11 is not between 0 and 10; correct the value",
+            ),
+            (
+                with("retries", json!({"attempts": 1, "perTryTimeout": "x"})),
+                "TUL3001: spec.http[0].retries.perTryTimeout: \"x\" is not a duration; \
+                 write whole numbers with units, such as 500ms, 10s or 1m30s",
+            ),
+            (
+                with("retries", json!({"attempts": 1, "retryOn": "5xx,often"})),
+                "TUL3001: spec.http[0].retries.retryOn: \"often\" is no retry condition; correct the value",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn virtual_services_with_a_mistake_in_conditions() {
+    refused(
+        virtual_service,
+        &[
+            (
+                matching(json!({"uri": {}})),
+                "TUL3003: spec.http[0].match[0].uri: has none of exact, prefix and regex; give exactly one",
+            ),
+            (
+                matching(json!({"method": {"exact": "GET", "regex": "G.*"}})),
+                "TUL3001: spec.http[0].match[0].method: has more than one of exact, prefix and regex; give exactly one",
+            ),
+            (
+                matching(json!({"uri": {"regex": "("}})),
+                "TUL3012: spec.http[0].match[0].uri.regex: is not a regular expression: unclosed group; \
+                 correct the pattern",
+            ),
+            (
+                matching(json!({"headers": {"x": {"regex": "(?:a{1000}){1000}"}}})),
+                "TUL3012: spec.http[0].match[0].headers[x].regex: needs more than 262144 bytes when compiled; correct the pattern",
+            ),
+            (
+                matching(json!({"uri": {"exact": "/a//b"}})),
+                "TUL3012: spec.http[0].match[0].uri.exact: \"/a//b\" never fits: paths are compared in normal form, which is \
+                 \"/a/b\"; correct the pattern",
+            ),
+            (
+                matching(json!({"uri": {"prefix": "/a%2fb"}})),
+                "TUL3012: spec.http[0].match[0].uri.prefix: \"/a%2fb\" never fits: the path has an encoded slash or backslash; \
+                 correct the pattern",
+            ),
+            (
+                matching(json!({"headers": {"X-User": {}}})),
+                "TUL3001: spec.http[0].match[0].headers[X-User]: has upper-case letters; write it in lower case",
+            ),
+            (
+                matching(json!({"withoutHeaders": {"a b": {}}})),
+                "TUL3001: spec.http[0].match[0].withoutHeaders[a b]: is no header name; correct the name",
+            ),
+            (
+                matching(json!({"headers": {"uri": {}}})),
+                "TUL3001: spec.http[0].match[0].headers[uri]: is a part of the request and no header; use the field of that name",
+            ),
+            (matching(json!({"port": 0})), "TUL3001: spec.http[0].match[0].port: 0 is not a port; use 1 to 65535"),
+        ],
+    );
+    for path in ["/", "/a", "/a/", "/.", "/.well-known/"] {
+        assert!(virtual_service(&matching(json!({"uri": {"prefix": path}}))).is_ok(), "{path}");
+    }
+}
+
+#[test]
+fn what_this_release_cannot_do_is_never_ignored() {
+    let route = |field: &str| {
+        let mut spec = http(json!({"route": [{"destination": {"host": "web"}}]}));
+        spec["http"][0][field] = json!({});
+        spec
+    };
+    for field in ["redirect", "directResponse", "delegate", "rewrite", "fault", "mirror", "corsPolicy", "headers", "fautl"] {
+        let sentence = format!("TUL3002: spec.http[0].{field}: is not supported by this release; remove the field");
+        refused(virtual_service, &[(route(field), &sentence)]);
+    }
+    let mut subset = http(json!({"route": [{"destination": {"host": "web", "subset": "v1"}}]}));
+    let sentence = "TUL3002: spec.http[0].route[0].destination.subset: is not supported by this release; remove the field";
+    refused(virtual_service, &[(subset.clone(), sentence)]);
+    subset["http"][0]["route"][0]["destination"] = json!({"host": "web"});
+    subset["gateways"] = json!(["mesh"]);
+    refused(virtual_service, &[(subset, "TUL3002: spec.gateways: is not supported by this release; remove the field")]);
+    refused(
+        virtual_service,
+        &[(
+            matching(json!({"sourceLabels": {"app": "a"}})),
+            "TUL3002: spec.http[0].match[0].sourceLabels: is not supported by this release; remove the field",
+        )],
+    );
+    refused(
+        mesh_policy,
+        &[
+            (
+                json!({"authorization": {"rules": [{"when": [{"key": "x"}]}]}}),
+                "TUL3002: spec.authorization.rules[0].when: is not supported by this release; remove the field",
+            ),
+            (
+                json!({"authorization": {"rules": [{"from": [{"source": {"namespaces": ["a"], "ipBlocks": ["10.0.0.0/8"]}}]}]}}),
+                "TUL3002: spec.authorization.rules[0].from[0].source.ipBlocks: is not supported by this release; remove the field",
+            ),
+            (json!({"mode": "Shadow"}), "TUL3002: spec.mode: is not supported by this release; remove the field"),
+        ],
+    );
+}
+
+#[test]
+fn a_mesh_policy_is_read() {
+    let policy = mesh_policy(&json!({
+        "selector": {"matchLabels": {"app": "web"}},
+        "mtls": {"mode": "STRICT", "portLevelMtls": {"9090": {"mode": "DISABLE"}}},
+        "authorization": {
+            "action": "DENY",
+            "rules": [
+                {
+                    "from": [{"source": {
+                        "principals": ["spiffe://cluster.local/ns/shop/sa/web", "*/sa/api", "spiffe://*"],
+                        "notNamespaces": ["bank*"],
+                        "serviceAccounts": ["api", "bank/teller"],
+                    }}],
+                    "to": [{"operation": {"methods": ["GET"], "paths": ["/admin*", "*.js", "/x"], "notPorts": ["9090"]}}],
+                },
+                {},
+            ],
+        },
+    }))
+    .unwrap();
+    assert_eq!((policy.name.to_string().as_str(), policy.created), ("shop/web", 1_767_225_600));
+    assert_eq!(policy.selector, Some([("app".to_string(), "web".to_string())].into()));
+    let mtls = policy.mtls.unwrap();
+    assert_eq!((mtls.mode, mtls.ports), (Some(MtlsMode::Strict), [(9090, MtlsMode::Disable)].into()));
+    let section = policy.authorization.unwrap();
+    assert_eq!((section.action, section.rules.len()), (Action::Deny, 2));
+    let source = &section.rules[0].from[0];
+    let exact = |text: &str| Pattern::Exact(text.into());
+    assert_eq!(source.principals, [exact("cluster.local/ns/shop/sa/web"), Pattern::Suffix("/sa/api".into()), Pattern::Any]);
+    assert_eq!(source.not_namespaces, [Pattern::Prefix("bank".into())]);
+    assert_eq!(source.service_accounts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop/api", "bank/teller"]);
+    let operation = &section.rules[0].to[0];
+    assert_eq!(operation.paths, [Pattern::Prefix("/admin".into()), Pattern::Suffix(".js".into()), exact("/x")]);
+    assert_eq!(operation.not_ports, [9090]);
+    assert!(section.rules[1].from.is_empty() && section.rules[1].to.is_empty());
+}
+
+#[test]
+fn a_policy_allows_by_default_and_selects_all_without_selector() {
+    let policy = mesh_policy(&json!({"authorization": {}})).unwrap();
+    assert_eq!(policy.selector, None);
+    let section = policy.authorization.unwrap();
+    assert_eq!((section.action, section.rules.len()), (Action::Allow, 0), "an ALLOW without rules denies everything");
+}
+
+#[test]
+fn mesh_policies_with_a_mistake() {
+    let source = |field: &str, value: &str| json!({"authorization": {"rules": [{"from": [{"source": {field: [value]}}]}]}});
+    let operation = |field: &str, value: &str| json!({"authorization": {"rules": [{"to": [{"operation": {field: [value]}}]}]}});
+    refused(
+        mesh_policy,
+        &[
+            (
+                json!({"mtls": {"mode": "strict"}}),
+                "TUL3001: spec.mtls.mode: \"strict\" is not STRICT, PERMISSIVE or DISABLE; correct the value",
+            ),
+            (
+                json!({"mtls": {"portLevelMtls": {"80": {"mode": "STRICT"}}}}),
+                "TUL3003: spec.mtls.portLevelMtls: needs a selector, since ports belong to workloads; add spec.selector",
+            ),
+            (
+                json!({"selector": {}, "mtls": {"portLevelMtls": {"http": {"mode": "STRICT"}}}}),
+                "TUL3001: spec.mtls.portLevelMtls[http]: \"http\" is not a port; use 1 to 65535",
+            ),
+            (
+                json!({"selector": {}, "mtls": {"portLevelMtls": {"80": {"mode": "OFF"}}}}),
+                "TUL3001: spec.mtls.portLevelMtls[80].mode: \"OFF\" is not STRICT, PERMISSIVE or DISABLE; correct the value",
+            ),
+            (
+                json!({"authorization": {"action": "CUSTOM"}}),
+                "TUL3001: spec.authorization.action: \"CUSTOM\" is not ALLOW, DENY or AUDIT; correct the value",
+            ),
+            (
+                json!({"authorization": {"rules": [{"from": []}]}}),
+                "TUL3003: spec.authorization.rules[0].from: is an empty list; \
+                 add an entry, or leave the field out to fit everything",
+            ),
+            (
+                json!({"authorization": {"rules": [{}, {"to": [{"operation": {}}]}]}}),
+                "TUL3003: spec.authorization.rules[1].to[0].operation: has no condition; \
+                 add one, or leave from or to out to fit everything",
+            ),
+            (
+                source("principals", "a*b"),
+                "TUL3012: spec.authorization.rules[0].from[0].source.principals[0]: \"a*b\" has '*' elsewhere than at one end; \
+                 write an exact value, abc*, *abc or *",
+            ),
+            (
+                source("principals", "cluster.local/sa/web"),
+                "TUL3012: spec.authorization.rules[0].from[0].source.principals[0]: \"cluster.local/sa/web\" never fits: the path \
+                 of an identity is exactly /ns/<namespace>/sa/<service account>; \
+                 write <trust domain>/ns/<namespace>/sa/<service account>",
+            ),
+            (
+                source("namespaces", "Shop"),
+                "TUL3012: spec.authorization.rules[0].from[0].source.namespaces[0]: \"Shop\" never fits: it is no name of a \
+                 namespace; correct the pattern",
+            ),
+            (
+                source("notServiceAccounts", "a/b/c"),
+                "TUL3001: spec.authorization.rules[0].from[0].source.notServiceAccounts[0]: \"a/b/c\" is no service account; \
+                 write namespace/name, or name for this namespace",
+            ),
+            (
+                operation("ports", "080"),
+                "TUL3001: spec.authorization.rules[0].to[0].operation.ports[0]: \"080\" is not a port; use 1 to 65535",
+            ),
+            (
+                operation("paths", "/a/../b"),
+                "TUL3012: spec.authorization.rules[0].to[0].operation.paths[0]: \"/a/../b\" never fits: paths are compared in \
+                 normal form, which is \"/b\"; correct the pattern",
+            ),
+            (
+                operation("notPaths", "admin*"),
+                "TUL3012: spec.authorization.rules[0].to[0].operation.notPaths[0]: \"admin\" never fits: the path does not start \
+                 with '/'; correct the pattern",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_mistake_becomes_a_condition_with_the_same_sentence() {
+    use status::{ConditionType, Reason};
+    let rows = [
+        (split("web", &[("a", -1)]), ConditionType::Accepted, Reason::InvalidField),
+        (split("web", &[("a.bank", 1)]), ConditionType::ResolvedRefs, Reason::RefNotPermitted),
+        (json!({"service": "web", "backends": [], "matches": []}), ConditionType::Accepted, Reason::UnsupportedField),
+    ];
+    for (spec, kind, reason) in rows {
+        let error = traffic_split(&spec).unwrap_err();
+        let finding = error.finding();
+        assert_eq!((finding.kind, finding.reason), (kind, reason));
+        assert_eq!(finding.message, error.to_string());
+    }
+    let foreign = virtual_service(&json!({"hosts": ["web.bank"], "http": []})).unwrap_err().finding();
+    assert_eq!((foreign.kind, foreign.reason), (ConditionType::Accepted, Reason::NotPermitted));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_split_is_read_or_refused_with_a_place(weights in proptest::collection::vec(-2_i64..1_000_002, 0..6)) {
+        let backends: Vec<_> = weights.iter().enumerate().map(|(index, weight)| json!({"service": format!("s{index}"), "weight": weight})).collect();
+        match traffic_split(&json!({"service": "web", "backends": backends})) {
+            Ok(parsed) => {
+                let read: Vec<_> = parsed.backends.iter().map(|(_, weight)| i64::from(weight.0)).collect();
+                proptest::prop_assert_eq!(read, weights);
+                proptest::prop_assert!(tulle_core::split::Split::new(parsed.backends).is_some());
+            }
+            Err(error) => proptest::prop_assert!(error.path.starts_with("spec.backends")),
+        }
+    }
+}
