@@ -62,8 +62,8 @@ impl Controllers {
         let metrics = Arc::clone(&self.metrics);
         let watches = watches::start(self.writer.client(), &self.settings.system_namespace, &metrics);
         let state = Loop {
+            world: World::new(&self.settings.system_namespace),
             controllers: self,
-            world: World::default(),
             queue: Queue::default(),
             work: JoinSet::new(),
             counted: HashMap::new(),

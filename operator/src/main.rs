@@ -1,21 +1,8 @@
-//! `tulle-operator`: reconciles the mesh's objects and signs workload certificates.
-
-mod apply;
-mod ca;
-mod config;
-mod controllers;
-mod desired;
-mod issuer;
-mod keepers;
-mod lease;
-mod metrics;
-mod run;
-mod uninstall;
-mod world;
+//! `tulle-operator`: arguments in, exit code out.
 
 use clap::Parser;
-
-use config::{Cli, Command};
+use tulle_operator::config::{Cli, Command};
+use tulle_operator::{run, uninstall};
 
 /// One thread: a signature takes 50 µs and a decision less; everything else waits for the network.
 #[tokio::main(flavor = "current_thread")]

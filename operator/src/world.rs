@@ -200,9 +200,17 @@ pub struct World {
     pub bound: Option<BTreeSet<Name>>,
     /// The same for the trust bundle.
     pub bundle_bound: Option<BTreeSet<Name>>,
+    /// Namespace of the control plane, whose policies are for the whole mesh.
+    system_namespace: Option<Name>,
 }
 
 impl World {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(system_namespace: &str) -> Self {
+        Self { system_namespace: Some(system_namespace.into()), ..Self::default() }
+    }
+
     /// The namespace, if anything is known of it.
     #[must_use]
     pub fn tenant(&self, namespace: &str) -> Option<&Tenant> {
@@ -270,6 +278,7 @@ impl World {
         if tenant.is_meshed() != was {
             dirty.insert(Key::Bindings);
             tenant.dirty_user_objects(&name, dirty);
+            self.dirty_mesh_wide(dirty);
         }
     }
 
@@ -332,6 +341,7 @@ impl World {
         if changed {
             dirty.insert(Key::Bindings);
             tenant.dirty_user_objects(&of.namespace, dirty);
+            self.dirty_mesh_wide(dirty);
         }
         dirty.insert(Key::Pod(of));
     }
@@ -353,6 +363,14 @@ impl World {
             if let Some(tenant) = self.tenants.get(namespace) {
                 tenant.dirty_user_objects(namespace, dirty);
             }
+        }
+        self.dirty_mesh_wide(dirty);
+    }
+
+    /// Policies of the system namespace concern every meshed namespace.
+    fn dirty_mesh_wide(&self, dirty: &mut BTreeSet<Key>) {
+        if let Some((name, tenant)) = self.system_namespace.as_ref().and_then(|name| self.tenants.get_key_value(name)) {
+            tenant.dirty_policies(name, dirty);
         }
     }
 

@@ -70,7 +70,6 @@ pub async fn serve(listener: TcpListener, checks: Checks, metrics: Arc<Registry>
 }
 
 /// The three routes, for a process that serves them beside its own.
-#[must_use]
 pub fn routes(checks: Checks, metrics: Arc<Registry>) -> Router {
     Router::new()
         .route("/live", get(|| async { "live\n" }))

@@ -28,7 +28,7 @@ const QUEUE: usize = 4096;
 
 /// What a watch says.
 #[derive(Debug)]
-pub enum Notice {
+pub(super) enum Notice {
     /// Something changed.
     Change(Change),
     /// This watch has told everything that existed when it began.
@@ -36,19 +36,19 @@ pub enum Notice {
 }
 
 /// The running watches; dropping it ends them.
-pub struct Watches {
+pub(super) struct Watches {
     /// What they say, in order for each object.
-    pub notices: mpsc::Receiver<Notice>,
+    pub(super) notices: mpsc::Receiver<Notice>,
     /// How many [`Notice::Complete`] make the world whole.
-    pub count: usize,
+    pub(super) count: usize,
     _tasks: JoinSet<()>,
 }
 
 /// Starts every watch of the leader.
 #[must_use]
-pub fn start(client: &Client, system_namespace: &str, metrics: &Arc<Metrics>) -> Watches {
+pub(super) fn start(client: &Client, system_namespace: &str, metrics: &Arc<Metrics>) -> Watches {
     let (sender, notices) = mpsc::channel(QUEUE);
-    let mut start = Start { client, sender, metrics, tasks: JoinSet::new() };
+    let mut start = Start { sender, metrics, tasks: JoinSet::new() };
     let slim_pods = Api::<cut::SlimPod>::all_with(client.clone(), &ApiResource::erase::<Pod>(&()));
     let namespaces_api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     start.watch("Namespace", namespaces_api, "", |of, object| {
@@ -88,7 +88,6 @@ pub fn start(client: &Client, system_namespace: &str, metrics: &Arc<Metrics>) ->
 }
 
 struct Start<'a> {
-    client: &'a Client,
     sender: mpsc::Sender<Notice>,
     metrics: &'a Arc<Metrics>,
     tasks: JoinSet<()>,
@@ -100,7 +99,6 @@ impl Start<'_> {
     where
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
-        let _ = self.client;
         let mut config = watcher::Config::default();
         if !name.is_empty() {
             config = config.fields(&format!("metadata.name={name}"));

@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use tulle_core::codes::Code;
-use tulle_crds::status::{ConditionType, Finding, Reason, conditions};
+use tulle_core::name::ServiceRef;
+use tulle_crds::status::{ConditionType, Finding, Reason, Truth, conditions};
 
 use super::Plan;
 use crate::world::{Key, Tenant, World};
@@ -48,10 +49,10 @@ pub fn conclude(meta: &impl Resource, previous: &[Condition], findings: &[Findin
     if said(before) != said(after)
         && let Some(after) = after
     {
-        let reason = findings.iter().map(|finding| finding.reason.as_str()).find(|reason| *reason == after.reason);
+        let cause = findings.iter().map(|finding| finding.reason.as_str()).find(|reason| *reason == after.reason);
         notes.push(Note {
             warning: after.status == "False",
-            reason: reason.unwrap_or(Reason::Ready.as_str()),
+            reason: cause.unwrap_or(Reason::Ready.as_str()),
             text: after.message.clone(),
         });
     }
@@ -76,33 +77,58 @@ where
 /// `Programmed` of an accepted object: true once what proxies of the namespace need can be read by them. It says nothing
 /// of how many have applied it.
 #[must_use]
-pub fn programmed(namespace: &str, tenant: &Tenant, world: &World) -> Finding {
-    let kind = ConditionType::Programmed;
+pub fn programmed(namespace: &str, services: &[&ServiceRef], tenant: &Tenant, world: &World) -> Finding {
     if !tenant.is_meshed() {
         let text = format!("namespace {namespace} has no proxies yet; label it tulle.dev/inject=enabled and restart its workloads");
-        return Finding::is_true(kind, Reason::Unused, text);
+        return Finding::is_true(ConditionType::Programmed, Reason::Unused, text);
     }
     if !world.is_bound(namespace) {
-        return Finding::is_unknown(kind, Reason::Propagating, "the proxies' right to read is being published");
+        return propagating("the proxies' right to read is being published");
     }
-    Finding::is_true(kind, Reason::Programmed, "published and readable by the proxies")
+    // A Service that does not exist is ResolvedRefs' to report; one that does has a MeshService in a moment.
+    let unpublished = |service: &ServiceRef| {
+        tenant.services.contains_key(&*service.name) && !tenant.mesh_services.contains_key(&*service.name)
+    };
+    match services.iter().find(|service| unpublished(service)) {
+        Some(service) => propagating(&format!("MeshService {service} is being published")),
+        None => readable(),
+    }
 }
 
-/// `Programmed` of an object that is not accepted.
+/// The same for an object that every proxy reads.
 #[must_use]
-pub fn held_back() -> Finding {
-    Finding::is_false(ConditionType::Programmed, Reason::NotAccepted, "held back until the object is accepted")
+pub fn programmed_for_all(world: &World) -> Finding {
+    let mut meshed = world.tenants.iter().filter(|(_, tenant)| tenant.is_meshed()).peekable();
+    if meshed.peek().is_none() {
+        let text = "no namespace has proxies yet; label one tulle.dev/inject=enabled";
+        return Finding::is_true(ConditionType::Programmed, Reason::Unused, text);
+    }
+    if meshed.all(|(name, _)| world.is_bound(name)) { readable() } else { propagating("the proxies' right to read is being published") }
 }
 
-/// Why a spec that does not parse is not accepted, in the closed words of conditions.
+/// The findings of an object that is not in force, from the one that says why.
 #[must_use]
-pub fn reason_of(code: Code) -> Reason {
-    match code {
-        Code::UnsupportedField => Reason::UnsupportedField,
-        Code::Conflicting => Reason::Conflicted,
-        Code::ReferenceNotPermitted => Reason::NotPermitted,
-        _ => Reason::InvalidField,
+pub fn refused(cause: Finding) -> Vec<Finding> {
+    let held_back = |kind| Finding::new(kind, Truth::Unknown, Reason::NotAccepted, "not looked at until the object is accepted");
+    let programmed = Finding::is_false(ConditionType::Programmed, Reason::NotAccepted, "held back until the object is accepted");
+    match cause.kind {
+        ConditionType::Accepted => vec![cause, held_back(ConditionType::ResolvedRefs), programmed],
+        _ => vec![Finding::is_true(ConditionType::Accepted, Reason::Accepted, "understood"), cause, programmed],
     }
+}
+
+/// A sentence in the form of every mistake in a spec: code, place, reason, remedy.
+#[must_use]
+pub fn sentence(code: Code, path: &str, reason: &str) -> String {
+    format!("{code}: {path}: {reason}; {}", code.remedy())
+}
+
+fn readable() -> Finding {
+    Finding::is_true(ConditionType::Programmed, Reason::Programmed, "published and readable by the proxies")
+}
+
+fn propagating(text: &str) -> Finding {
+    Finding::is_unknown(ConditionType::Programmed, Reason::Propagating, text)
 }
 
 /// Status and reason of `Ready`, for the gauge of objects; `None` where the key is no user object or it is gone.

@@ -21,3 +21,14 @@ pub(crate) fn world(changes: impl IntoIterator<Item = Change>) -> World {
     }
     world
 }
+
+pub(crate) fn mesh_service(name: &str) -> std::sync::Arc<tulle_crds::MeshService> {
+    std::sync::Arc::new(tulle_crds::MeshService::new(name, tulle_crds::MeshServiceSpec::default()))
+}
+
+pub(crate) fn report(plan: Option<super::Plan>) -> super::report::Report {
+    match plan {
+        Some(super::Plan::Status(report)) => *report,
+        other => panic!("{other:?}"),
+    }
+}

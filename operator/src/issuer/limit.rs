@@ -10,7 +10,7 @@ const ASKERS_MAX: usize = 65_536;
 
 /// A rate limit for each key: `burst` at once, then one each `interval` (GCRA: one instant of memory a key).
 #[derive(Debug)]
-pub struct Limiter<K> {
+pub(super) struct Limiter<K> {
     burst: u32,
     interval: Duration,
     /// For each key the instant at which its whole burst is available again.
@@ -21,7 +21,7 @@ pub struct Limiter<K> {
 impl<K: Eq + Hash> Limiter<K> {
     /// A limiter that remembers [`ASKERS_MAX`] keys.
     #[must_use]
-    pub fn new(burst: u32, interval: Duration) -> Self {
+    pub(super) fn new(burst: u32, interval: Duration) -> Self {
         Self { burst, interval, free_at: HashMap::new(), capacity: ASKERS_MAX }
     }
 
@@ -29,7 +29,7 @@ impl<K: Eq + Hash> Limiter<K> {
     ///
     /// # Errors
     /// The time to wait before the next request will be admitted. A refused request is not counted.
-    pub fn admit(&mut self, key: K, now: Instant) -> Result<(), Duration> {
+    pub(super) fn admit(&mut self, key: K, now: Instant) -> Result<(), Duration> {
         if !self.free_at.contains_key(&key) && !self.make_room(now) {
             return Ok(()); // everybody remembered is busy: the bounded queue behind is what holds then
         }

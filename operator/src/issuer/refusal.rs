@@ -7,24 +7,24 @@ use tulle_core::codes::Code;
 
 /// A refused request. Its message is shown to the asker and logged, so it never holds a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// Catalogue code, `TUL6xxx`.
-    pub code: Code,
+    pub(super) code: Code,
     /// What, why, what to do.
-    pub message: String,
+    pub(super) message: String,
     /// Seconds the asker should wait, where that is known.
-    pub retry_after: Option<u64>,
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal without a time to wait.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry_after: None }
     }
 
     /// The HTTP status (contract in `tulle_core::issuance::Refusal`).
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self.code {
             Code::CsrMalformed | Code::CsrKeyUnsupported => StatusCode::BAD_REQUEST,
             Code::IssuanceRateLimited => StatusCode::TOO_MANY_REQUESTS,

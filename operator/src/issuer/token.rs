@@ -22,22 +22,22 @@ const API_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A pod the API server vouched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub(super) struct Caller {
     /// Its namespace.
-    pub namespace: String,
+    pub(super) namespace: String,
     /// Its ServiceAccount.
-    pub service_account: String,
+    pub(super) service_account: String,
     /// Its name.
-    pub pod: String,
+    pub(super) pod: String,
     /// Its uid.
-    pub uid: String,
+    pub(super) uid: String,
 }
 
 /// Asks the API server who sent `token`, and whether that pod still lives.
 ///
 /// # Errors
 /// A refusal that says which check failed; the token is never part of it.
-pub async fn caller(client: &Client, token: &str) -> Result<Caller, Refusal> {
+pub(super) async fn caller(client: &Client, token: &str) -> Result<Caller, Refusal> {
     audience_is_plausible(token)?;
     let review = TokenReview {
         spec: TokenReviewSpec { token: token.to_owned(), audiences: Some(vec![IDENTITY_AUDIENCE.to_owned()]) },

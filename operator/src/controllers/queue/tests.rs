@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Queue, RETRY_FIRST, RETRY_MAX};
+use super::{Queue, RETRY_FIRST, RETRY_MAX, STATUS_REST};
 use crate::world::{Key, Ref};
 
 fn pod(name: &str) -> Key {
@@ -54,4 +54,18 @@ fn failures_come_back_later_and_later() {
     queue.end(pod("a"), true, now);
     queue.end(pod("a"), false, now);
     assert_eq!(queue.next_due(), Some(now + RETRY_FIRST), "a success forgets the failures");
+}
+
+#[test]
+fn a_status_rests_after_each_write() {
+    let now = Instant::now();
+    let status = Key::TrafficSplit(Ref { namespace: "shop".into(), name: "canary".into() });
+    let mut queue = Queue::default();
+    queue.begin(status.clone());
+    queue.end(status.clone(), true, now);
+    queue.add(status.clone(), now);
+    assert_eq!(queue.take(), None);
+    queue.wake(now + STATUS_REST);
+    assert_eq!(queue.take(), Some((status, now)));
+    assert_eq!((queue.take(), queue.next_due()), (None, None));
 }
