@@ -110,23 +110,4 @@ async fn greeting(address: SocketAddr) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_probe_addresses_are_the_proof() {
-        let table =
-            [("192.0.2.1", true), ("2001:db8::1", true), ("::ffff:192.0.2.1", true), ("192.0.2.2", false), ("127.0.0.1", false)];
-        for (address, expected) in table {
-            assert_eq!(is_probe(address.parse().unwrap()), expected, "{address}");
-        }
-    }
-
-    #[test]
-    fn each_family_of_the_pod_is_proven_once() {
-        let ips = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
-        assert_eq!(families(&ips(&["10.0.0.1"])), [Family::V4].into());
-        assert_eq!(families(&ips(&["10.0.0.1", "fd00::1", "10.0.0.2"])), [Family::V4, Family::V6].into());
-        assert_eq!(families(&[]), BTreeSet::new());
-    }
-}
+mod tests;

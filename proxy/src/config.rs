@@ -198,8 +198,8 @@ impl Api {
         let host = variables.required(HOST, FROM_KUBELET)?;
         let port: u16 = variables.parsed("KUBERNETES_SERVICE_PORT", FROM_KUBELET)?;
         // An IPv6 address stands in brackets in a URI (RFC 3986 §3.2.2).
-        let authority = if host.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6()) { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let url = format!("https://{authority}").parse().map_err(|cause| invalid(HOST, host, cause))?;
+        let host = if host.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6()) { format!("[{host}]") } else { host };
+        let url = format!("https://{host}:{port}").parse().map_err(|cause| invalid(HOST, host, cause))?;
         let directory = PathBuf::from(API_DIR);
         Ok(Api { url, token_file: directory.join("token"), ca_file: directory.join("ca.crt") })
     }

@@ -1,8 +1,8 @@
 //! Mesh TLS: one shared context that always holds a complete, ready-made pair of rustls configurations, or none.
 //!
-//! Rules: TLS 1.3 only (RFC 8446); X25519MLKEM768 first; both sides show a certificate that chains to the trust bundle and carries exactly
-//! one SPIFFE id of our trust domain (SPIFFE X509-SVID §2, §5); no tickets, no resumption, no early data, because a resumed session skips the
-//! verifier and could outlive a certificate or a root. ALPN names what runs inside, so the inbound side never guesses.
+//! Rules: TLS 1.3 only (RFC 8446); X25519MLKEM768 first; both sides show a certificate that chains to the trust bundle and carries
+//! exactly one SPIFFE id of our trust domain (SPIFFE X509-SVID §2, §5); no tickets, no resumption, no early data, because a resumed
+//! session skips the verifier and could outlive a certificate or a root. ALPN names what runs inside, so the inbound side never guesses.
 //!
 //! Who may answer for a destination, and who may call, is decided by the data path from [`peer_identity`].
 

@@ -2,6 +2,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+const PROBES: &str =
+    r#"{"web/livenessProbe":{"httpGet":{"port":80,"path":"/","headers":[["Authorization","hunter2"]]},"timeoutSeconds":1}}"#;
+
 fn usual() -> BTreeMap<&'static str, &'static str> {
     [
         (env::POD_NAME, "web-7d4b9-x2x4z"),
@@ -49,7 +52,7 @@ fn every_option_is_read() {
         (env::SKIP_INBOUND_PORTS, "2222"),
         (env::SKIP_OUTBOUND_NETWORKS, "10.9.8.7/16,fd00:9::/64,192.0.2.7"),
         (env::CLUSTER_NETWORKS, "10.0.0.0/8"),
-        (env::PROBES, r#"{"web/livenessProbe":{"httpGet":{"port":8080,"path":"/","headers":[["Authorization","hunter2"]]},"timeoutSeconds":1}}"#),
+        (env::PROBES, PROBES),
         ("KUBERNETES_SERVICE_HOST", "fd00::1"),
         (env::DEFAULT_MTLS, "STRICT"),
     ]);

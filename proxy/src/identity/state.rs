@@ -1,4 +1,5 @@
-//! The life of our certificate as a state machine: `Requesting → Valid → Renewing → Valid …`, and `Expired` where renewal failed too long.
+//! The life of our certificate as a state machine: `Requesting → Valid → Renewing → Valid …`, and `Expired` where renewal failed for
+//! too long.
 
 /// Where the certificate is in its life. Times are Unix seconds; a failure is the last attempt's sentence.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

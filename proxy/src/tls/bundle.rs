@@ -6,6 +6,7 @@ use aws_lc_rs::digest;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use tulle_core::sidecar::TRUST_BUNDLE_CONFIG_MAP;
 
 /// Most roots accepted; a rotation needs two, a merger of organisations a handful.
 const MAX_ROOTS: usize = 32;
@@ -21,7 +22,7 @@ pub(crate) struct Bundle {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BundleError {
     /// Nothing in it.
-    #[error("the trust bundle holds no certificate; restore the ConfigMap {} in the system namespace", tulle_core::sidecar::TRUST_BUNDLE_CONFIG_MAP)]
+    #[error("the trust bundle holds no certificate; restore the ConfigMap {TRUST_BUNDLE_CONFIG_MAP} in the system namespace")]
     Empty,
     /// More than accepted.
     #[error("the trust bundle holds more than {MAX_ROOTS} certificates; remove retired roots")]
