@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
 use rustls_pki_types::PrivateKeyDer;
 use time::{Duration, OffsetDateTime};
@@ -70,6 +70,8 @@ impl TestCa {
     /// Signs a leaf for this public key; PEM.
     pub(crate) fn sign(&self, leaf: &Leaf, key: &impl PublicKeyData) -> String {
         let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new(); // makes the SAN critical, as the issuer does
+        params.is_ca = IsCa::ExplicitNoCa;
         let uris = leaf.uris.iter().map(|uri| SanType::URI(uri.as_str().try_into().unwrap()));
         let dns = leaf.dns.iter().map(|name| SanType::DnsName(name.as_str().try_into().unwrap()));
         params.subject_alt_names = uris.chain(dns).collect();
