@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::app::LEDGER_PORT;
-use crate::inside::Inside;
 use crate::kubectl::Kubectl;
 use crate::load::Load;
 use crate::pods;
+use crate::reach::{PodPort, Reach};
 
 /// A set of numbers as ranges, ends included.
 pub type Ranges = Vec<[u64; 2]>;
@@ -86,9 +86,9 @@ impl Verdict {
 }
 
 /// Reads the ledgers of the living servers of an app label.
-pub fn of_pods(inside: &Inside, kubectl: &Kubectl, selector: &str) -> Result<Vec<Ledger>> {
-    let addresses = pods::addresses(kubectl, selector, LEDGER_PORT)?;
-    addresses.into_iter().map(|address| inside.http("GET", address, "/ledger")?.json()).collect()
+pub fn of_pods(reach: &Reach, kubectl: &Kubectl, selector: &str) -> Result<Vec<Ledger>> {
+    let pods = pods::list(kubectl, selector)?;
+    pods.iter().map(|pod| reach.http("GET", &PodPort::of(pod, LEDGER_PORT)?, "/ledger")?.json()).collect()
 }
 
 /// Reads the ledgers left behind by servers that have ended.
@@ -104,10 +104,10 @@ pub fn of_folder(folder: &Path) -> Result<Vec<Ledger>> {
 }
 
 /// Stops the load and compares it with the living servers behind `selector`.
-pub fn settle(load: &Load, inside: &Inside, kubectl: &Kubectl, selector: &str) -> Result<Verdict> {
+pub fn settle(load: &Load, reach: &Reach, kubectl: &Kubectl, selector: &str) -> Result<Verdict> {
     let stats = load.stop()?;
     stats.total.expect_clean()?;
-    let verdict = Verdict::over(&load.ids()?, &of_pods(inside, kubectl, selector)?);
+    let verdict = Verdict::over(&load.ids()?, &of_pods(reach, kubectl, selector)?);
     verdict.expect_clean()?;
     Ok(verdict)
 }

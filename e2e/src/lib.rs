@@ -8,6 +8,7 @@ pub mod capture;
 pub mod cluster;
 pub mod command;
 pub mod components;
+pub mod edits;
 pub mod helm;
 pub mod host;
 pub mod http;
@@ -22,6 +23,7 @@ pub mod paths;
 pub mod plaintext;
 pub mod pods;
 pub mod progress;
+pub mod reach;
 pub mod shares;
 pub mod wait;
 

@@ -1,7 +1,6 @@
 //! The load in a pod, steered and read from here.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,9 +8,9 @@ use serde::Deserialize;
 
 use crate::app::CONTROL_PORT;
 use crate::http::Answer;
-use crate::inside::Inside;
 use crate::kubectl::Kubectl;
-use crate::wait;
+use crate::reach::{PodPort, Reach};
+use crate::{pods, wait};
 
 /// Statistics of a run.
 #[derive(Debug, Clone, Deserialize)]
@@ -102,15 +101,15 @@ impl Counters {
 /// One load pod.
 #[derive(Debug, Clone)]
 pub struct Load {
-    inside: Inside,
-    address: SocketAddr,
+    reach: Reach,
+    port: PodPort,
 }
 
 impl Load {
     /// Finds the pod of a load's Deployment; it must be ready.
-    pub fn find(inside: &Inside, kubectl: &Kubectl, name: &str) -> Result<Self> {
-        let address = crate::pods::address(kubectl, name, CONTROL_PORT)?;
-        Ok(Self { inside: inside.clone(), address })
+    pub fn find(reach: &Reach, kubectl: &Kubectl, name: &str) -> Result<Self> {
+        let port = PodPort::of(&pods::one(kubectl, &format!("app={name}"))?, CONTROL_PORT)?;
+        Ok(Self { reach: reach.clone(), port })
     }
 
     /// Statistics so far.
@@ -153,7 +152,7 @@ impl Load {
     }
 
     fn call(&self, method: &str, path: &str) -> Result<Answer> {
-        let answer = self.inside.http(method, self.address, path).context("the load does not answer on its control port")?;
+        let answer = self.reach.http(method, &self.port, path).context("the load does not answer on its control port")?;
         if answer.status != 200 {
             bail!("{method} {path}: status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
         }

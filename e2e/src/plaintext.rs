@@ -18,8 +18,10 @@ use crate::cluster::{Cluster, Node};
 use crate::command;
 use crate::kubectl::Kubectl;
 
-/// Mark of connections that were judged; kube-proxy marks packets, never connections.
-const JUDGED: u32 = 0x7411_e000;
+/// Mark of connections seen from their beginning; kube-proxy marks packets, never connections.
+const OPENED: u32 = 0x7411_e001;
+/// Mark of connections that were judged.
+const JUDGED: u32 = 0x7411_e002;
 /// Connections noted at most; one is a failure already.
 const NOTED_MAX: usize = 4096;
 /// What the census prints for every change of a pod.
@@ -97,7 +99,8 @@ fn rules(pods: &str, pods6: &str) -> String {
         let _ = writeln!(rules, "  set {set} {{ type {kind} . {kind} . inet_service; flags dynamic; size {NOTED_MAX}; }}");
     }
     rules += "  chain forward {\n    type filter hook forward priority 10; policy accept;\n";
-    let _ = writeln!(rules, "    meta l4proto != tcp return\n    ct mark {JUDGED} return");
+    // A connection older than the rules is in the middle of its stream, where nothing tells TLS from other bytes.
+    let _ = writeln!(rules, "    tcp flags & (syn | ack) == syn ct mark set {OPENED} return\n    ct mark != {OPENED} return");
     for (family, pods, set) in [("ip", pods, "noted4"), ("ip6", pods6, "noted6")] {
         let between = format!("{family} saddr {pods} {family} daddr {pods}");
         let note = format!("update @{set} {{ {family} saddr . {family} daddr . tcp dport }} ct mark set {JUDGED} return");

@@ -9,6 +9,7 @@ use tulle_e2e::app::{self, App, PROGRAM};
 use tulle_e2e::inside::Inside;
 use tulle_e2e::ledger::{self, Verdict};
 use tulle_e2e::load::Load;
+use tulle_e2e::reach::Reach;
 use tulle_e2e::{Cluster, Kubectl, mesh, pods};
 
 /// A pod with a proxy is ready within seconds; a busy machine with two cores takes longer.
@@ -19,6 +20,7 @@ pub(crate) struct Context {
     cluster: Cluster,
     kubectl: Kubectl,
     inside: Inside,
+    reach: Reach,
     namespace: String,
 }
 
@@ -47,7 +49,8 @@ impl Context {
         cluster.kubectl().delete(&format!("namespace {namespace}"))?;
         let kubectl = cluster.kubectl().namespace(&namespace, &[mesh::INJECT])?;
         let inside = Inside::of(&cluster.first_node())?;
-        Ok(Self { cluster: cluster.clone(), kubectl, inside, namespace })
+        let reach = Reach::Node(inside.clone());
+        Ok(Self { cluster: cluster.clone(), kubectl, inside, reach, namespace })
     }
 
     /// Lets go of the namespace without waiting for its end.
@@ -68,6 +71,10 @@ impl Context {
         &self.inside
     }
 
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
@@ -84,7 +91,7 @@ impl Context {
 
     /// A load's pod.
     pub(crate) fn load(&self, name: &str) -> Result<Load> {
-        Load::find(&self.inside, &self.kubectl, name)
+        Load::find(&self.reach, &self.kubectl, name)
     }
 
     /// `checkout` with the versions `v1` and `v2`, split between them, all of it meshed.
@@ -104,7 +111,7 @@ impl Context {
 
     /// Stops the load and compares both ends of it; `selector` finds all servers it can have reached.
     pub(crate) fn settle(&self, load: &Load, selector: &str) -> Result<Verdict> {
-        ledger::settle(load, &self.inside, &self.kubectl, selector)
+        ledger::settle(load, &self.reach, &self.kubectl, selector)
     }
 
     /// Sends requests from the application container of a workload, one answer each.

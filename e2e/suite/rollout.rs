@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     for (load, (mode, _)) in loads.iter().zip(clients) {
         load.stop()?.total.expect_clean().with_context(|| mode.to_owned())?;
         let mut servers = ledger::of_folder(&folder)?;
-        servers.extend(ledger::of_pods(context.inside(), context.kubectl(), "app=server")?);
+        servers.extend(ledger::of_pods(context.reach(), context.kubectl(), "app=server")?);
         let verdict = Verdict::over(&load.ids()?, &servers);
         eprintln!("  {mode}: {} requests over {RESTARTS} restarts, {verdict:?}", verdict.ok);
         verdict.expect_clean().with_context(|| mode.to_owned())?;

@@ -2,7 +2,9 @@
 
 mod cluster;
 mod crdgen;
+mod demo;
 mod images;
+mod test;
 
 use std::process::ExitCode;
 
@@ -22,17 +24,23 @@ enum Task {
     /// Start, stop and look at a real Kubernetes on this machine
     #[command(subcommand)]
     Cluster(cluster::Task),
+    /// Watch a canary move on a real Kubernetes, under load
+    Demo(demo::Arguments),
     /// Write crds/*.yaml from their Rust types
     Crdgen,
     /// Build the mesh's images as docker-archive tars
     Images(images::Arguments),
+    /// Run every test: checks, unit and component tests, and the promises on a real cluster
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Cluster(task) => cluster::run(task),
+        Task::Demo(arguments) => demo::run(&arguments),
         Task::Crdgen => crdgen::run(),
         Task::Images(arguments) => images::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,96 @@
+//! `cargo xtask test`: everything that shows whether this clone is sound, in the order of how soon it can tell.
+
+mod cluster;
+mod stage;
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use tulle_e2e::components::{HELM, Toolbox};
+use tulle_e2e::{host, interrupt, mesh, paths};
+
+use stage::{Counts, Stage, Stages, cargo, checked, logged};
+
+/// Options of the tests.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Leave out what needs a cluster
+    #[arg(long, conflicts_with = "e2e")]
+    fast: bool,
+    /// Only what needs a cluster
+    #[arg(long)]
+    e2e: bool,
+    /// Tests of the cluster by the beginnings of their names; all without
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Runs all stages; a failure of one does not hide the others.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    interrupt::listen();
+    // The component tests make network namespaces, the cluster makes everything else.
+    host::require_root("testing")?;
+    host::ensure(host::CLUSTER)?;
+    host::ensure(host::IMAGE_BUILD)?;
+    host::ensure(host::COMPONENT_BUILD)?;
+    let mut stages = Stages::default();
+    if !arguments.e2e {
+        stages.extend(LOCAL);
+    }
+    if !arguments.fast {
+        stages.extend(cluster::STAGES);
+    }
+    let counts = stages.run(&arguments.names)?;
+    eprintln!("\n{} passed, {} failed", counts.passed, counts.failed);
+    if counts.failed > 0 {
+        bail!("not everything passed; the stages above say where");
+    }
+    Ok(())
+}
+
+/// What needs no cluster. Expected times are those of a warm clone on two cores.
+const LOCAL: &[Stage] = &[
+    Stage { name: "format", expected: Duration::from_secs(3), run: |_| checked("format", cargo(&["fmt", "--all", "--check"])) },
+    Stage { name: "lints", expected: Duration::from_secs(60), run: |_| lints() },
+    Stage { name: "documentation", expected: Duration::from_secs(40), run: |_| documentation() },
+    Stage { name: "unit and component tests", expected: Duration::from_secs(150), run: |_| tests() },
+    Stage { name: "chart", expected: Duration::from_secs(5), run: |_| chart() },
+];
+
+fn lints() -> Result<Counts> {
+    let strict = |selection: &[&str]| {
+        let arguments: Vec<&str> = [&["clippy"], selection, &["--", "-D", "warnings"]].concat();
+        checked("lints", cargo(&arguments))
+    };
+    // The suite is no default target, because it needs a cluster to run.
+    Ok(strict(&["--workspace", "--all-targets"])? + strict(&["--package", "tulle-e2e", "--test", "suite"])?)
+}
+
+fn documentation() -> Result<Counts> {
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    checked("documentation", doc)
+}
+
+fn tests() -> Result<Counts> {
+    let (success, output) = logged("tests", cargo(&["test", "--workspace", "--no-fail-fast"]))?;
+    let counts = Counts::of_cargo(&output);
+    // A test binary that does not compile or dies has no counts of its own.
+    Ok(if success || counts.failed > 0 { counts } else { counts + Counts::FAILED })
+}
+
+/// The chart must be well-formed with its defaults and with everything turned on.
+fn chart() -> Result<Counts> {
+    let helm = Toolbox::ensure()?.program(&HELM, "helm");
+    let everything = "networkPolicy.enabled=true,uninstall.force=true,proxy.accessLog=json,policy.mtls=STRICT";
+    let chart = mesh::chart();
+    let mut counts = Counts::default();
+    for arguments in [&["lint", "--strict"][..], &["template", "tulle"], &["template", "tulle", "--set", everything]] {
+        let mut command = Command::new(&helm);
+        command.current_dir(paths::repository()).args(arguments).arg(&chart);
+        counts = counts + checked("chart", command)?;
+    }
+    Ok(counts)
+}
