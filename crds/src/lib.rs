@@ -3,6 +3,9 @@
 //! Users write [`VirtualService`], [`TrafficSplit`] and [`MeshPolicy`]; the operator writes [`MeshService`] and [`MeshEndpoint`].
 //! Admission, status and the proxies all read a spec through [`into_core`], so one mistake has one sentence everywhere.
 
+// Every printed column repeats `type_` and `priority` inside one `kube` attribute, which the lint takes for duplicates.
+#![allow(clippy::duplicated_attributes)]
+
 pub mod into_core;
 pub mod labels;
 mod later;

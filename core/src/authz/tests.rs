@@ -38,8 +38,11 @@ fn call<'a>(peer: Option<&'a SpiffeId>, http: Option<(&'a str, &'a str)>) -> Cal
     Call { peer, port: 8080, http: http.map(|(method, path)| HttpCall { method, path }) }
 }
 
-/// `None` where permitted, else code, policy and rule.
-fn refusal(set: &PolicySet, call: &Call<'_>) -> Option<(Code, Option<String>, Option<usize>)> {
+/// Code, policy and rule.
+type Refusal = (Code, Option<String>, Option<usize>);
+
+/// `None` where permitted.
+fn refusal(set: &PolicySet, call: &Call<'_>) -> Option<Refusal> {
     match set.authorize(call) {
         Verdict::Permit(_) => None,
         Verdict::Denied(denial) => Some((denial.code, denial.policy.map(PolicyName::to_string), denial.rule)),
@@ -52,7 +55,7 @@ fn deny_before_allow_and_allow_lists_close_the_rest() {
     let get = call(Some(&web), Some(("GET", "/")));
     let namespace = |name: &str| from(Source { namespaces: patterns(&[name]), ..Source::default() });
     let everyone = || Rule::default();
-    let rows: Vec<(&str, Vec<Policy>, Option<(Code, Option<String>, Option<usize>)>)> = vec![
+    let rows: Vec<(&str, Vec<Policy>, Option<Refusal>)> = vec![
         ("no policy allows", vec![], None),
         ("DENY that fits refuses", vec![authorization("d", Action::Deny, vec![namespace("bank"), namespace("shop")])],
             Some((Code::DeniedByPolicy, Some("shop/d".into()), Some(1)))),

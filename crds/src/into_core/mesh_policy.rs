@@ -165,9 +165,9 @@ fn path(text: &String) -> Result<Pattern, SpecError> {
     let pattern = pattern(text)?;
     match &pattern {
         Pattern::Any => {}
-        Pattern::Exact(exact) => path_literal(exact, str::to_string)?,
-        Pattern::Prefix(prefix) => path_literal(prefix, |prefix| format!("{prefix}x"))?,
-        Pattern::Suffix(suffix) => path_literal(suffix, |suffix| format!("/x{suffix}"))?,
+        Pattern::Exact(exact) => path_literal(exact, exact)?,
+        Pattern::Prefix(prefix) => path_literal(prefix, &format!("{prefix}x"))?,
+        Pattern::Suffix(suffix) => path_literal(suffix, &format!("/x{suffix}"))?,
     }
     Ok(pattern)
 }

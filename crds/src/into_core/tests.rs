@@ -391,9 +391,7 @@ fn a_policy_allows_by_default_and_selects_all_without_selector() {
 }
 
 #[test]
-fn mesh_policies_with_a_mistake() {
-    let source = |field: &str, value: &str| json!({"authorization": {"rules": [{"from": [{"source": {field: [value]}}]}]}});
-    let operation = |field: &str, value: &str| json!({"authorization": {"rules": [{"to": [{"operation": {field: [value]}}]}]}});
+fn mesh_policies_with_a_mistake_in_their_form() {
     refused(
         mesh_policy,
         &[
@@ -427,6 +425,17 @@ fn mesh_policies_with_a_mistake() {
                 "TUL3003: spec.authorization.rules[1].to[0].operation: has no condition; \
                  add one, or leave from or to out to fit everything",
             ),
+        ],
+    );
+}
+
+#[test]
+fn mesh_policies_with_a_mistake_in_a_pattern() {
+    let source = |field: &str, value: &str| json!({"authorization": {"rules": [{"from": [{"source": {field: [value]}}]}]}});
+    let operation = |field: &str, value: &str| json!({"authorization": {"rules": [{"to": [{"operation": {field: [value]}}]}]}});
+    refused(
+        mesh_policy,
+        &[
             (
                 source("principals", "a*b"),
                 "TUL3012: spec.authorization.rules[0].from[0].source.principals[0]: \"a*b\" has '*' elsewhere than at one end; \

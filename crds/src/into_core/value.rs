@@ -74,12 +74,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, SpecError> {
 
 /// Refuses a literal that no path in normal form can contain: a rule with it would silently never fit.
 ///
-/// `around` makes a whole path of the literal.
-pub(super) fn path_literal(literal: &str, around: impl Fn(&str) -> String) -> Result<(), SpecError> {
-    let whole = around(literal);
-    let reason = match normalize(&whole) {
+/// `whole` is a path that the literal should fit: itself, or with a letter more where it is only a part.
+pub(super) fn path_literal(literal: &str, whole: &str) -> Result<(), SpecError> {
+    let reason = match normalize(whole) {
         Ok(normal) if normal == whole => return Ok(()),
-        Ok(normal) if around("") == "" => format!("{literal:?} never fits: paths are compared in normal form, which is {normal:?}"),
+        Ok(normal) if literal == whole => format!("{literal:?} never fits: paths are compared in normal form, which is {normal:?}"),
         Ok(_) => format!("{literal:?} never fits: paths are compared in normal form"),
         Err(error) => format!("{literal:?} never fits: {error}"),
     };

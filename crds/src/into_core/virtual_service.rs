@@ -138,9 +138,9 @@ fn condition(written: &written::HttpMatch) -> Result<Match, SpecError> {
 fn uri(written: &written::StringMatch) -> Result<StringMatch, SpecError> {
     let read = string(written)?.ok_or_else(no_comparison)?;
     match &read {
-        StringMatch::Exact(exact) => path_literal(exact, str::to_string).at("exact")?,
+        StringMatch::Exact(exact) => path_literal(exact, exact).at("exact")?,
         // A prefix may end inside a segment; with one more letter it is a whole path.
-        StringMatch::Prefix(prefix) => path_literal(prefix, |prefix| format!("{prefix}x")).at("prefix")?,
+        StringMatch::Prefix(prefix) => path_literal(prefix, &format!("{prefix}x")).at("prefix")?,
         StringMatch::Regex(_) => {}
     }
     Ok(read)
