@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tulle_core::authz::MtlsMode;
 use tulle_core::codes::Reason;
 use tulle_core::identity::SpiffeId;
+use tulle_core::sidecar::OWN_PORTS;
 
 use crate::error::Failure;
 use crate::http::serve::{Face, serve};
@@ -80,8 +81,8 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failur
     let refused = |error: io::Error| Failure::new(Reason::BadRequest, format!("inbound connection refused: {error}"));
     let dialled = listen::original_destination(&stream).map_err(refused)?;
     let caller = stream.peer_addr().map_err(refused)?;
-    if !worker.is_own(dialled.ip()) {
-        return Err(refused(io::Error::other(format!("{dialled} is not an address of this pod"))));
+    if !worker.is_own(dialled.ip()) || OWN_PORTS.contains(&dialled.port()) {
+        return Err(refused(io::Error::other(format!("{dialled} is no address of this pod's application"))));
     }
     let opening = match peek_within(&stream, FIRST_BYTE, opening).await {
         Ok(Some(opening)) => opening,

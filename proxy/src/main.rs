@@ -28,7 +28,8 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
-/// jemalloc gives memory back after a burst; its settings are compiled in, see `.cargo/config.toml`.
+/// jemalloc gives memory back after a burst, and musl's own allocator is slow; its settings are compiled in, see `.cargo/config.toml`.
+#[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
