@@ -84,7 +84,7 @@ impl Candidate {
 
     /// Waits until this replica leads. `None` when `stop` came first.
     pub async fn lead(&mut self, stop: &CancellationToken) -> Option<Fence> {
-        loop {
+        while !stop.is_cancelled() {
             let asked = Instant::now();
             match self.take().await {
                 Ok(true) => {
@@ -96,10 +96,11 @@ impl Candidate {
                 Err(error) => tracing::warn!(%error, lease = self.name, "lease not read or taken, trying again"),
             }
             tokio::select! {
-                () = stop.cancelled() => return None,
+                () = stop.cancelled() => {}
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
+        None
     }
 
     /// Renews until the lease is lost (returns) or `stop` comes. The fence is closed on return.

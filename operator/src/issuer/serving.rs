@@ -42,6 +42,7 @@ impl Serving {
     /// # Errors
     /// None; failures are logged and tried again.
     pub async fn keep(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        self.check.unmet("waits for the certificate authority");
         loop {
             let authority = self.authority.borrow_and_update().clone();
             let pause = match authority.as_deref().map(|authority| self.renew(authority)) {
