@@ -107,8 +107,16 @@ fn connect(access: &Access, reach: &Reach) -> Result<kube::Client, BoxError> {
     Ok(kube::Client::new(service, config.default_namespace))
 }
 
-/// An error with its causes in one line; hyper's own words stop at "client error (Connect)".
-pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
+/// What went wrong with a request, in one line. An answer speaks for itself; of a request without one the causes are told, since
+/// hyper's own words stop at "client error (Connect)".
+pub(crate) fn trouble(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("the API server answers {}: {}", status.code, status.message),
+        error => sentence(error),
+    }
+}
+
+fn sentence(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -11,21 +11,36 @@ use tulle_crds::labels::{AddressKind, POD_IP_V6_LABEL, ip_label};
 use tulle_crds::{MeshEndpoint, MeshService};
 
 use super::addresses::Binding;
-use super::client::sentence;
+use super::client::trouble;
 use super::object::{Kind, Slim, Watched};
 
 /// Within the time a caller waits; a list from the API server's cache takes milliseconds.
 const LOOKUP_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Asks the API server what an address is. `Err`: no answer, with the reason.
+/// Wait before a failed question is repeated: a server that has just started answers 429 for a moment, and a connection that was
+/// cut is replaced by the next request.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Asks the API server what an address is, again and again within the time a caller waits. `Err`: no answer, with the reason.
 pub(crate) async fn look_up(client: Client, address: IpAddr) -> Result<Binding, String> {
-    let services = first::<Slim<MeshService>>(&client, address, AddressKind::ClusterIp);
-    let pods = first::<Slim<MeshEndpoint>>(&client, address, AddressKind::PodIp);
-    let both = async { tokio::try_join!(services, pods) };
-    let (service, pod) = tokio::time::timeout(LOOKUP_TIMEOUT, both)
-        .await
-        .map_err(|_| format!("no answer within {} ms", LOOKUP_TIMEOUT.as_millis()))?
-        .map_err(|error| sentence(&error))?;
+    let mut reason = format!("no answer within {} ms", LOOKUP_TIMEOUT.as_millis());
+    let answered = async {
+        loop {
+            match ask(&client, address).await {
+                Ok(binding) => return binding,
+                Err(error) => reason = trouble(&error),
+            }
+            tokio::time::sleep(RETRY.mul_f64(0.5 + fastrand::f64())).await;
+        }
+    };
+    let answer = tokio::time::timeout(LOOKUP_TIMEOUT, answered).await;
+    answer.map_err(|_| reason)
+}
+
+async fn ask(client: &Client, address: IpAddr) -> kube::Result<Binding> {
+    let services = first::<Slim<MeshService>>(client, address, AddressKind::ClusterIp);
+    let pods = first::<Slim<MeshEndpoint>>(client, address, AddressKind::PodIp);
+    let (service, pod) = tokio::try_join!(services, pods)?;
     if let Some(service) = service {
         return Ok(Binding::Service(ServiceRef::new(service.namespace().unwrap_or_default(), service.name_any())));
     }

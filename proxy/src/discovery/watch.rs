@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tulle_crds::{MeshEndpoint, MeshPolicy, MeshService, TrafficSplit, VirtualService};
 
-use super::client::sentence;
+use super::client::trouble;
 use super::object::{EndpointSlice, Kind, Meta, Object, Scope, Slim, TrustBundle, Watched};
 use super::plan::{Selection, field_selector, label_selector};
 use super::reach::Reach;
@@ -121,7 +121,7 @@ impl Assignment {
                         break;
                     }
                     Some(Err(error)) => {
-                        self.tell(News::Failed(sentence(&error))).await;
+                        self.tell(News::Failed(reason(&error))).await;
                         backoff.wait(&self.reach).await;
                         failed = true;
                         continue;
@@ -150,6 +150,16 @@ impl Assignment {
         config.label_selector = label_selector(self.scope.kind, &self.selection);
         config.field_selector = field_selector(self.scope.kind);
         if streaming { config.streaming_lists() } else { config.any_semantic() }
+    }
+}
+
+fn reason(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            trouble(error)
+        }
+        watcher::Error::WatchError(status) => format!("the watch ended: {}", status.message),
+        error => error.to_string(),
     }
 }
 
@@ -187,7 +197,8 @@ impl Backoff {
         };
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            () = back => {}
+            // A server that has just started refuses a few requests more; the outage before must not count against them.
+            () = back => self.failures = 0,
         }
         self.last = Instant::now();
     }
