@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
 }
 
-/// Builds the images and prints name, size, id and archive of each.
+/// Builds the images and prints name, size, id and archive of each; fails when one is over its budget.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let default = || paths::repository().join("target/images");
     let built = MeshImages::build(&arguments.out.clone().unwrap_or_else(default))?;
@@ -24,5 +24,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         eprintln!("{:<30} {mib:>6.1} MiB  {}  {}", image.name, image.digest, image.archive.display());
     }
     eprintln!("load one into a cluster with: cargo xtask cluster load-image ARCHIVE");
-    Ok(())
+    built.check_sizes()
 }
