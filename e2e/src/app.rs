@@ -212,9 +212,16 @@ pub fn traffic_split(apex: &str, backends: &[(&str, i64)]) -> Value {
     })
 }
 
-/// Several objects as one document.
+/// Several objects as one document; lists among them are opened, because kubectl does not look into a second level.
 pub fn list(items: Vec<Value>) -> Value {
-    json!({"apiVersion": "v1", "kind": "List", "items": items})
+    let flat: Vec<Value> = items
+        .into_iter()
+        .flat_map(|mut item| match item.get_mut("items").and_then(Value::as_array_mut) {
+            Some(inner) => std::mem::take(inner),
+            None => vec![item],
+        })
+        .collect();
+    json!({"apiVersion": "v1", "kind": "List", "items": flat})
 }
 
 #[cfg(test)]
@@ -227,5 +234,13 @@ mod tests {
         let deployment = &list["items"][0];
         assert_eq!(deployment["spec"]["selector"]["matchLabels"]["app"], deployment["spec"]["template"]["metadata"]["labels"]["app"]);
         assert_eq!(list["items"][1]["metadata"]["name"], "shop");
+    }
+
+    #[test]
+    fn lists_of_lists_are_flat() {
+        let one = |name| App::server(name).service_account("shop").deployment();
+        let all = list(vec![one("v1"), one("v2"), service("v1", &[])]);
+        let kinds: Vec<_> = all["items"].as_array().expect("items").iter().map(|item| item["kind"].clone()).collect();
+        assert_eq!(kinds, ["Deployment", "ServiceAccount", "Deployment", "ServiceAccount", "Service"]);
     }
 }

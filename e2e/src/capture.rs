@@ -35,8 +35,8 @@ impl Capture {
         let file = folder.join(format!("{one}-{other}.pcap").replace(':', "_"));
         let log = folder.join("tcpdump.log");
         let mut command = node.command("tcpdump")?;
-        // Packet by packet into the file, whole packets, and no change of user: the folder is root's.
-        command.args(["-i", "any", "-n", "-U", "-s", "0", "-Z", "root", "-w"]).arg(&file);
+        // Whole packets, each into the file at once (the kernel would gather them for a second), and as root, whose folder it is.
+        command.args(["-i", "any", "-n", "-U", "--immediate-mode", "-s", "0", "-Z", "root", "-w"]).arg(&file);
         command.arg(format!("tcp and host {one} and host {other}"));
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
         let capture = Self { process, file };

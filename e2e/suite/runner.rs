@@ -42,7 +42,8 @@ struct Outcome {
 
 pub(crate) fn main(tests: &[Test]) -> ExitCode {
     match run(tests) {
-        Ok(outcomes) => {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(outcomes)) => {
             let failed = outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
             for outcome in &outcomes {
                 if let Some(error) = &outcome.error {
@@ -80,12 +81,13 @@ fn arguments() -> Result<Wanted> {
     Ok(wanted)
 }
 
-fn run(tests: &[Test]) -> Result<Vec<Outcome>> {
+/// Runs what is wanted; `None` when only the names were.
+fn run(tests: &[Test]) -> Result<Option<Vec<Outcome>>> {
     let wanted = arguments()?;
     let chosen: Vec<Test> = tests.iter().filter(|test| is_wanted(test.name, &wanted.filters)).copied().collect();
     if wanted.list {
         chosen.iter().for_each(|test| eprintln!("{}", test.name));
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let name = wanted.cluster.context(
         "these tests need a cluster with the mesh installed: run `cargo xtask test`, or name one with --cluster or TULLE_E2E_CLUSTER",
@@ -115,7 +117,7 @@ fn run(tests: &[Test]) -> Result<Vec<Outcome>> {
         }
     }
     interrupt::check()?;
-    Ok(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(Some(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 fn is_wanted(name: &str, filters: &[String]) -> bool {
