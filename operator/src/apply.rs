@@ -15,26 +15,27 @@ use tulle_crds::labels::OPERATOR_FIELD_MANAGER;
 
 use crate::lease::Fence;
 
-/// Longest wait for one write: an API server that needs longer is asked again after a back-off.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for one call: an API server that needs longer is asked again after a back-off. A connection whose other
+/// end is gone without a word is noticed by it, too.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest note of an event (events.k8s.io/v1, `note`: at most 1 kB).
 const NOTE_BYTES_MAX: usize = 1024;
 
-/// Why nothing was written.
+/// Why a call of the API server led to nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum WriteError {
+pub enum CallError {
     /// Another replica may lead by now.
-    #[error("not written: this replica does not hold the lease any more")]
+    #[error("this replica does not hold the lease any more")]
     NotLeader,
     /// No answer in time.
-    #[error("not written: no answer from the API server in {WRITE_TIMEOUT:?}")]
+    #[error("no answer from the API server in {CALL_TIMEOUT:?}")]
     Timeout,
     /// The API server said no.
-    #[error("not written: {0}")]
+    #[error(transparent)]
     Api(#[from] kube::Error),
 }
 
-impl WriteError {
+impl CallError {
     /// Whether the object, or the namespace it belongs in, is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -72,8 +73,8 @@ impl Writer {
     /// Makes `object` what the cluster has, and takes over fields that others set.
     ///
     /// # Errors
-    /// See [`WriteError`].
-    pub async fn apply<K>(&self, api: &Api<K>, name: &str, object: &K) -> Result<K, WriteError>
+    /// See [`CallError`].
+    pub async fn apply<K>(&self, api: &Api<K>, name: &str, object: &K) -> Result<K, CallError>
     where
         K: Resource + Clone + Debug + DeserializeOwned + Serialize,
     {
@@ -83,8 +84,8 @@ impl Writer {
     /// The same for a part of an object written as JSON, with `apiVersion` and `kind`.
     ///
     /// # Errors
-    /// See [`WriteError`].
-    pub async fn apply_part<K>(&self, api: &Api<K>, name: &str, part: &serde_json::Value) -> Result<K, WriteError>
+    /// See [`CallError`].
+    pub async fn apply_part<K>(&self, api: &Api<K>, name: &str, part: &serde_json::Value) -> Result<K, CallError>
     where
         K: Clone + Debug + DeserializeOwned,
     {
@@ -94,8 +95,8 @@ impl Writer {
     /// Writes the status subresource: `part` holds `apiVersion`, `kind` and `status`.
     ///
     /// # Errors
-    /// See [`WriteError`].
-    pub async fn apply_status<K>(&self, api: &Api<K>, name: &str, part: &serde_json::Value) -> Result<K, WriteError>
+    /// See [`CallError`].
+    pub async fn apply_status<K>(&self, api: &Api<K>, name: &str, part: &serde_json::Value) -> Result<K, CallError>
     where
         K: Clone + Debug + DeserializeOwned,
     {
@@ -105,8 +106,8 @@ impl Writer {
     /// Removes the object with this uid; one that is gone, or was made anew since, counts as removed.
     ///
     /// # Errors
-    /// See [`WriteError`].
-    pub async fn delete<K>(&self, api: &Api<K>, name: &str, uid: Option<&str>) -> Result<(), WriteError>
+    /// See [`CallError`].
+    pub async fn delete<K>(&self, api: &Api<K>, name: &str, uid: Option<&str>) -> Result<(), CallError>
     where
         K: Clone + Debug + DeserializeOwned,
     {
@@ -122,8 +123,8 @@ impl Writer {
     /// Removes every object of a kind that carries these labels. For `uninstall`.
     ///
     /// # Errors
-    /// See [`WriteError`].
-    pub async fn delete_all<K>(&self, api: &Api<K>) -> Result<(), WriteError>
+    /// See [`CallError`].
+    pub async fn delete_all<K>(&self, api: &Api<K>) -> Result<(), CallError>
     where
         K: Clone + Debug + DeserializeOwned,
     {
@@ -143,15 +144,15 @@ impl Writer {
             action: action.to_owned(),
             secondary: None,
         };
-        let published = tokio::time::timeout(WRITE_TIMEOUT, self.recorder.publish(&event, about)).await;
+        let published = tokio::time::timeout(CALL_TIMEOUT, self.recorder.publish(&event, about)).await;
         if let Ok(Err(error)) = published {
             tracing::warn!(%error, reason, name = about.name, namespace = about.namespace, "event not written");
         }
     }
 
-    async fn guarded<T>(&self, write: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+    async fn guarded<T>(&self, write: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
         if !self.fence.holds() {
-            return Err(WriteError::NotLeader);
+            return Err(CallError::NotLeader);
         }
         in_time(write).await
     }
@@ -161,8 +162,8 @@ impl Writer {
 /// the API server itself lets only one creation win.
 ///
 /// # Errors
-/// See [`WriteError`].
-pub async fn create_once(api: &Api<Secret>, secret: &Secret) -> Result<Option<Secret>, WriteError> {
+/// See [`CallError`].
+pub async fn create_once(api: &Api<Secret>, secret: &Secret) -> Result<Option<Secret>, CallError> {
     match in_time(api.create(&PostParams::default(), secret)).await {
         Ok(created) => Ok(Some(created)),
         Err(error) if error.is_conflict() => Ok(None),
@@ -174,8 +175,8 @@ pub async fn create_once(api: &Api<Secret>, secret: &Secret) -> Result<Option<Se
 /// version it read. Not fenced, because it is what the fence is made of.
 ///
 /// # Errors
-/// See [`WriteError`]; a conflict says that another replica was first.
-pub async fn hold_lease(api: &Api<Lease>, name: &str, lease: &Lease) -> Result<Lease, WriteError> {
+/// See [`CallError`]; a conflict says that another replica was first.
+pub async fn hold_lease(api: &Api<Lease>, name: &str, lease: &Lease) -> Result<Lease, CallError> {
     let params = PostParams { field_manager: Some(OPERATOR_FIELD_MANAGER.to_owned()), ..PostParams::default() };
     if lease.metadata.resource_version.is_none() {
         return in_time(api.create(&params, lease)).await;
@@ -183,10 +184,14 @@ pub async fn hold_lease(api: &Api<Lease>, name: &str, lease: &Lease) -> Result<L
     in_time(api.replace(name, &params, lease)).await
 }
 
-async fn in_time<T>(write: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
-    match tokio::time::timeout(WRITE_TIMEOUT, write).await {
+/// The answer of the API server, unless it takes too long.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(WriteError::Timeout),
+        Err(_) => Err(CallError::Timeout),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{WriteError, Writer};
+use crate::apply::{CallError, Writer};
 use crate::desired::{self, Settings};
 use crate::metrics::Metrics;
 use crate::world::{Change, Key, World};
@@ -44,7 +44,7 @@ pub struct Controllers {
 struct Done {
     key: Key,
     noticed: Instant,
-    result: Result<Vec<Change>, WriteError>,
+    result: Result<Vec<Change>, CallError>,
 }
 
 struct Loop {
@@ -156,7 +156,7 @@ impl Loop {
                     self.change(change); // known at once, and not only when the watch tells
                 }
             }
-            Err(WriteError::NotLeader) => {}
+            Err(CallError::NotLeader) => {}
             Err(error) => tracing::warn!(kind = key.kind(), ?key, %error, "not written, trying again"),
         }
     }

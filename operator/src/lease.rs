@@ -15,7 +15,7 @@ use kube::{Api, Client};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{self, WriteError};
+use crate::apply::{self, CallError};
 
 /// A lease not renewed for this long may be taken.
 const DURATION: Duration = Duration::from_secs(15);
@@ -144,8 +144,8 @@ impl Candidate {
     }
 
     /// One attempt: whether this replica holds the lease afterwards.
-    async fn take(&mut self) -> Result<bool, WriteError> {
-        let read = self.api.get_opt(&self.name).await?;
+    async fn take(&mut self) -> Result<bool, CallError> {
+        let read = apply::in_time(self.api.get_opt(&self.name)).await?;
         let now = Instant::now();
         if let Some(lease) = &read {
             let same = self.seen.as_ref().is_some_and(|(seen, _)| seen.metadata.resource_version == lease.metadata.resource_version);

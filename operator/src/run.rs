@@ -19,7 +19,7 @@ use tulle_runtime::served_cert::ServedCert;
 use tulle_runtime::shutdown::Shutdown;
 use tulle_runtime::{serve, tls};
 
-use crate::apply::Writer;
+use crate::apply::{Writer, in_time};
 use crate::ca::Authority;
 use crate::ca::store::Store;
 use crate::config::{ADMIN_PORT, BUNDLE_ROLE, Config, LEASE, PROXY_ROLE};
@@ -37,6 +37,10 @@ use crate::metrics::Metrics;
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(15);
 /// Longest wait for a first answer of the API server, to connect and to send.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest silence of a connection on which an answer is awaited. The API server sends a bookmark a minute on a quiet
+/// watch, so only a dead connection is this silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 type Authorities = watch::Receiver<Option<Arc<Authority>>>;
 
@@ -165,8 +169,8 @@ async fn leader_tasks(
 async fn roles(client: &Client, namespace: &str) -> Roles {
     let cluster: Api<ClusterRole> = Api::all(client.clone());
     let role: Api<Role> = Api::namespaced(client.clone(), namespace);
-    let proxy = cluster.get_opt(PROXY_ROLE).await;
-    let bundle = role.get_opt(BUNDLE_ROLE).await;
+    let proxy = in_time(cluster.get_opt(PROXY_ROLE)).await;
+    let bundle = in_time(role.get_opt(BUNDLE_ROLE)).await;
     if let Some(error) = proxy.as_ref().err().or(bundle.as_ref().err()) {
         tracing::warn!(%error, "roles of the release not read; their bindings get no owner");
     }
@@ -179,6 +183,8 @@ async fn roles(client: &Client, namespace: &str) -> Roles {
 async fn client() -> anyhow::Result<Client> {
     let mut config = kube::Config::infer().await.context("no cluster to talk to: neither in a pod nor with a kubeconfig")?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true; // the time counts from the request, not from when its connection went idle
     Client::try_from(config).context("make the API client")
 }
 

@@ -1,16 +1,21 @@
 //! [shell] `tulle-operator uninstall`: takes away what the operator wrote, and refuses while somebody lives on it.
 
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
 use anyhow::Context;
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::api::{ListParams, PartialObjectMeta};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use tulle_core::sidecar::TRUST_BUNDLE_CONFIG_MAP;
 use tulle_crds::labels::{INJECTED_LABEL, INJECTED_VALUE};
 use tulle_crds::{MeshEndpoint, MeshService};
 
-use crate::apply::{WriteError, Writer};
+use crate::apply::Writer;
 use crate::config::{BUNDLE_ROLE, CA_SECRET, LEASE, PROXY_ROLE, Uninstall, WEBHOOK_CA_SECRET, WEBHOOK_TLS_SECRET};
 use crate::lease::Fence;
 
@@ -30,8 +35,8 @@ pub async fn uninstall(arguments: Uninstall) -> anyhow::Result<()> {
     }
     let writer = Writer::new(client.clone(), Fence::open(), "uninstall");
     let namespace = arguments.system_namespace.as_str();
-    unless_kind_gone(writer.delete_all(&Api::<MeshService>::all(client.clone())).await)?;
-    unless_kind_gone(writer.delete_all(&Api::<MeshEndpoint>::all(client.clone())).await)?;
+    delete_everywhere::<MeshService>(&client, &writer).await?;
+    delete_everywhere::<MeshEndpoint>(&client, &writer).await?;
     writer.delete(&Api::<ClusterRoleBinding>::all(client.clone()), PROXY_ROLE, None).await?;
     writer.delete(&Api::<RoleBinding>::namespaced(client.clone(), namespace), BUNDLE_ROLE, None).await?;
     writer.delete(&Api::<ConfigMap>::namespaced(client.clone(), namespace), TRUST_BUNDLE_CONFIG_MAP, None).await?;
@@ -46,24 +51,36 @@ pub async fn uninstall(arguments: Uninstall) -> anyhow::Result<()> {
 
 async fn refuse_while_in_use(client: &Client) -> anyhow::Result<()> {
     let pods: Api<PartialObjectMeta<Pod>> = Api::all(client.clone());
-    let carrying = ListParams::default().labels(&format!("{INJECTED_LABEL}={INJECTED_VALUE}"));
+    // Pods that have ended need no certificate any more.
+    let carrying = ListParams::default()
+        .labels(&format!("{INJECTED_LABEL}={INJECTED_VALUE}"))
+        .fields("status.phase!=Succeeded,status.phase!=Failed");
     let found = pods.list(&carrying).await.context("list pods with proxies")?.items;
     let name = |pod: &PartialObjectMeta<Pod>| format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
     let some: Vec<String> = found.iter().take(NAMED_MAX).map(name).collect();
     anyhow::ensure!(
         found.is_empty(),
         "{} pods still carry proxies and would lose their certificates, e.g. {}; remove the label tulle.dev/inject from their \
-         namespaces, restart their workloads, then uninstall again",
+         namespaces, restart their workloads, then uninstall again; to keep the mesh instead: helm rollback RELEASE REVISION",
         found.len(),
         some.join(", ")
     );
     Ok(())
 }
 
-/// The CRDs may have gone before us.
-fn unless_kind_gone(result: Result<(), WriteError>) -> Result<(), WriteError> {
-    match result {
-        Err(error) if error.is_not_found() => Ok(()),
-        other => other,
+/// Deletes a kind in every namespace that has it: the API server deletes collections within one namespace only.
+async fn delete_everywhere<K>(client: &Client, writer: &Writer) -> anyhow::Result<()>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let found = match Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await {
+        Ok(list) => list.items,
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()), // its CRD has gone before us
+        Err(error) => return Err(error).with_context(|| format!("list objects of kind {}", K::kind(&()))),
+    };
+    let namespaces: BTreeSet<String> = found.iter().filter_map(ResourceExt::namespace).collect();
+    for namespace in namespaces {
+        writer.delete_all(&Api::<K>::namespaced(client.clone(), &namespace)).await?;
     }
+    Ok(())
 }

@@ -94,8 +94,8 @@ impl Store {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let bundles: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         // The bundle first: it is written after the Secret, so a bundle read before a missing Secret means a lost one.
-        let bundle = bundles.get_opt(TRUST_BUNDLE_CONFIG_MAP).await?;
-        let secret = secrets.get_opt(CA_SECRET).await?;
+        let bundle = apply::in_time(bundles.get_opt(TRUST_BUNDLE_CONFIG_MAP)).await?;
+        let secret = apply::in_time(secrets.get_opt(CA_SECRET)).await?;
         let judgement = judge(secret.as_ref(), bundle.as_ref(), SystemTime::now());
         if !matches!(judgement, Judgement::Create) {
             return Ok(judgement);

@@ -26,6 +26,10 @@ use crate::world::{Change, Ref, cut};
 /// buffers for us.
 const QUEUE: usize = 4096;
 
+/// Life of one watch request, in seconds. A watch that dies without a word is noticed 5 s later (`watcher`'s idle
+/// timeout), and a resumed one costs the API server next to nothing.
+const WATCH_SECONDS: u32 = 40;
+
 /// What a watch says.
 #[derive(Debug)]
 pub(super) enum Notice {
@@ -99,7 +103,7 @@ impl Start<'_> {
     where
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
-        let mut config = watcher::Config::default();
+        let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
         if !name.is_empty() {
             config = config.fields(&format!("metadata.name={name}"));
         }

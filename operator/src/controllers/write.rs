@@ -7,7 +7,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tulle_crds::{MeshEndpoint, MeshPolicy, MeshService, TrafficSplit, VirtualService};
 
-use crate::apply::{WriteError, Writer};
+use crate::apply::{CallError, Writer};
 use crate::desired::Plan;
 use crate::desired::bindings::namespaces;
 use crate::desired::report::Report;
@@ -17,7 +17,7 @@ use crate::world::{Change, Key, Ref, cut};
 ///
 /// # Errors
 /// The first write that failed; what was written before it stays, and is found equal the next time.
-pub(super) async fn carry_out(writer: &Writer, plan: Plan) -> Result<Vec<Change>, WriteError> {
+pub(super) async fn carry_out(writer: &Writer, plan: Plan) -> Result<Vec<Change>, CallError> {
     match plan {
         Plan::MeshService(object) => mesh_service(writer, *object).await,
         Plan::RemoveMeshService { of, uid } => {
@@ -40,7 +40,7 @@ pub(super) async fn carry_out(writer: &Writer, plan: Plan) -> Result<Vec<Change>
     }
 }
 
-async fn mesh_service(writer: &Writer, mut object: MeshService) -> Result<Vec<Change>, WriteError> {
+async fn mesh_service(writer: &Writer, mut object: MeshService) -> Result<Vec<Change>, CallError> {
     let api: Api<MeshService> = Api::namespaced(writer.client().clone(), &object.namespace().unwrap_or_default());
     let name = object.name_any();
     let status = object.status.take();
@@ -59,7 +59,7 @@ async fn mesh_service(writer: &Writer, mut object: MeshService) -> Result<Vec<Ch
     Ok(vec![Change::MeshService(cut::reference(&written), Some(cut::user(written)))])
 }
 
-async fn bindings(writer: &Writer, cluster: &ClusterRoleBinding, bundle: &RoleBinding) -> Result<Vec<Change>, WriteError> {
+async fn bindings(writer: &Writer, cluster: &ClusterRoleBinding, bundle: &RoleBinding) -> Result<Vec<Change>, CallError> {
     let client = writer.client().clone();
     let api: Api<RoleBinding> = Api::namespaced(client.clone(), &bundle.namespace().unwrap_or_default());
     let bundle = writer.apply(&api, &bundle.name_any(), bundle).await?;
@@ -71,7 +71,7 @@ async fn bindings(writer: &Writer, cluster: &ClusterRoleBinding, bundle: &RoleBi
     ])
 }
 
-async fn status(writer: &Writer, report: Report) -> Result<Vec<Change>, WriteError> {
+async fn status(writer: &Writer, report: Report) -> Result<Vec<Change>, CallError> {
     let Report { key, status, notes, about } = report;
     let changes = match &key {
         Key::TrafficSplit(of) => write_status::<TrafficSplit>(writer, of, &status).await?.map(|o| Change::TrafficSplit(of.clone(), Some(o))),
@@ -89,7 +89,7 @@ async fn status(writer: &Writer, report: Report) -> Result<Vec<Change>, WriteErr
     Ok(changes.into_iter().collect())
 }
 
-async fn write_status<K>(writer: &Writer, of: &Ref, status: &serde_json::Value) -> Result<Option<Arc<K>>, WriteError>
+async fn write_status<K>(writer: &Writer, of: &Ref, status: &serde_json::Value) -> Result<Option<Arc<K>>, CallError>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
@@ -100,10 +100,10 @@ where
 
 /// A namespace that ends takes no new objects (403, cause `NamespaceTerminating`), one that is gone has none (404):
 /// nothing is left to do, the watches will tell the same.
-fn unless_gone<T>(result: Result<T, WriteError>) -> Result<Option<T>, WriteError> {
+fn unless_gone<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match result {
         Ok(written) => Ok(Some(written)),
-        Err(WriteError::Api(kube::Error::Api(status)))
+        Err(CallError::Api(kube::Error::Api(status)))
             if status.code == 404 || status.message.contains("because it is being terminated") =>
         {
             Ok(None)

@@ -19,7 +19,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::apply::Writer;
+use crate::apply::{Writer, in_time};
 use crate::ca::Authority;
 use crate::ca::store::{authority_of, tls_secret};
 use crate::config::{WEBHOOK, WEBHOOK_CA_SECRET, WEBHOOK_TLS_SECRET};
@@ -78,7 +78,7 @@ impl Keeper {
 
     async fn authority(&self, now: SystemTime) -> anyhow::Result<Authority> {
         let api = self.secrets();
-        if let Some(secret) = api.get_opt(WEBHOOK_CA_SECRET).await? {
+        if let Some(secret) = in_time(api.get_opt(WEBHOOK_CA_SECRET)).await? {
             match authority_of(&secret, now + certificate::TTL) {
                 Ok(authority) => return Ok(authority),
                 Err(error) => tracing::warn!(secret = WEBHOOK_CA_SECRET, error, "webhook authority unusable, making a new one"),
@@ -93,7 +93,7 @@ impl Keeper {
 
     async fn certificate(&self, authority: &Authority, now: SystemTime) -> anyhow::Result<certificate::Validity> {
         let api = self.secrets();
-        let found = api.get_opt(WEBHOOK_TLS_SECRET).await?;
+        let found = in_time(api.get_opt(WEBHOOK_TLS_SECRET)).await?;
         if let Some(validity) = found.as_ref().and_then(|secret| certificate::usable(secret, authority, &self.names, now)) {
             return Ok(validity);
         }
@@ -105,13 +105,13 @@ impl Keeper {
     }
 
     async fn patch_mutating(&self, api: &Api<MutatingWebhookConfiguration>, authority: &Authority) -> anyhow::Result<()> {
-        let Some(found) = api.get_opt(WEBHOOK).await? else { return Ok(()) };
+        let Some(found) = in_time(api.get_opt(WEBHOOK)).await? else { return Ok(()) };
         let entries = found.webhooks.iter().flatten().map(|webhook| (webhook.name.as_str(), &webhook.client_config));
         self.patch(api, entries.collect(), authority).await
     }
 
     async fn patch_validating(&self, api: &Api<ValidatingWebhookConfiguration>, authority: &Authority) -> anyhow::Result<()> {
-        let Some(found) = api.get_opt(WEBHOOK).await? else { return Ok(()) };
+        let Some(found) = in_time(api.get_opt(WEBHOOK)).await? else { return Ok(()) };
         let entries = found.webhooks.iter().flatten().map(|webhook| (webhook.name.as_str(), &webhook.client_config));
         self.patch(api, entries.collect(), authority).await
     }
