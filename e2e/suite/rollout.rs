@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tulle_e2e::app::{self, App};
 use tulle_e2e::ledger::{self, Verdict};
-use tulle_e2e::{paths, pods, wait};
+use tulle_e2e::{pods, wait};
 
 use crate::context::{Context, ROLLOUT, ensure};
 
@@ -53,9 +53,9 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     fs::remove_dir_all(&folder).context("cannot remove the ledgers")
 }
 
-/// A folder of the machine that pods can write to: nodes see the machine's files.
+/// A folder that pods can write to: node and machine see the node's own under one name.
 fn ledger_folder(context: &Context) -> Result<PathBuf> {
-    let folder = paths::clusters().join(format!("ledgers-{}-{}", context.cluster().name(), context.namespace()));
+    let folder = context.cluster().first_node().folder().join(format!("ledgers-{}", context.namespace()));
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
