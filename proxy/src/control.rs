@@ -125,6 +125,7 @@ fn dump(shared: &Shared, identity: &IdentityState, readiness: Readiness) -> serd
                 "scope": object.scope.to_string(),
                 "name": object.name,
                 "generation": object.generation,
+                "resourceVersion": object.version,
                 "error": object.error,
             })
         })
@@ -139,6 +140,7 @@ fn dump(shared: &Shared, identity: &IdentityState, readiness: Readiness) -> serd
         "identity": identity,
         "tls": shared.tls.facts(),
         "generation": facts.generation,
+        "addresses": facts.addresses,
         "apiServerAwaySeconds": facts.stale().as_secs(),
         "watches": watches,
         "applied": applied,

@@ -38,7 +38,6 @@ mod watches;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -48,7 +47,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tulle_core::snapshot::Snapshot;
 
-use self::addresses::{Addresses, Used};
+use self::addresses::{Addresses, Usage};
 use self::build::{Built, Frame};
 use self::client::{Access, Clients};
 use self::control::{Ask, Control, State};
@@ -83,7 +82,7 @@ pub(crate) struct Task(Control);
 
 /// Why an address is not known: the API server does not answer.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the API server has not answered for {} s: {reason}", since.elapsed().as_secs())]
+#[error("no answer from the API server for {} s: {reason}", since.elapsed().as_secs())]
 pub(crate) struct Unavailable {
     pub(crate) since: Instant,
     pub(crate) reason: Arc<str>,
@@ -98,7 +97,7 @@ impl Unavailable {
 /// What data threads read and the task writes.
 pub(crate) struct Shared {
     snapshot: Arc<ArcSwap<Snapshot>>,
-    used: ArcSwap<HashMap<IpAddr, Used>>,
+    usage: ArcSwap<HashMap<IpAddr, Arc<Usage>>>,
     facts: ArcSwap<Facts>,
     started: Instant,
 }
@@ -110,7 +109,7 @@ impl Shared {
 
     fn publish(&self, snapshot: &Arc<Snapshot>, addresses: &Addresses) {
         self.snapshot.store(Arc::clone(snapshot));
-        self.used.store(Arc::new(addresses.used().map(|(address, used)| (address, Arc::clone(used))).collect()));
+        self.usage.store(Arc::new(addresses.usage().map(|(address, usage)| (address, Arc::clone(usage))).collect()));
     }
 }
 
@@ -125,7 +124,7 @@ pub(crate) fn new(config: &Config) -> (Discovery, Task) {
     let built = Built::nothing(&frame);
     let shared = Arc::new(Shared {
         snapshot: Arc::new(ArcSwap::new(Arc::clone(&built.snapshot))),
-        used: ArcSwap::default(),
+        usage: ArcSwap::default(),
         facts: ArcSwap::default(),
         started: Instant::now(),
     });
@@ -179,20 +178,20 @@ impl Discovery {
             Err(_) => {
                 let away = self.shared.facts.load().away.clone();
                 let reason = away.as_ref().map_or("no answer within 2 s", |away| &away.reason);
-                Err(Unavailable { since: away.as_ref().map_or_else(Instant::now, |away| away.since), reason: reason.into() })
+                Err(Unavailable {
+                    since: away.as_ref().map_or_else(Instant::now, |away| away.since),
+                    reason: reason.into(),
+                })
             }
         }
     }
 
-    /// Notes that an address is in use. To be called for each connection and each request: an address unused for ten minutes is
-    /// forgotten, and asked for anew when it is met again. Costs one look-up, and a write in a second at most.
-    pub(crate) fn touch(&self, address: IpAddr) {
-        if let Some(used) = self.shared.used.load().get(&address) {
-            let now = addresses::seconds(self.shared.now());
-            if used.load(Ordering::Relaxed) != now {
-                used.store(now, Ordering::Relaxed);
-            }
-        }
+    /// Notes that a connection to an address is open, for as long as the answer lives: what has no open connection for ten
+    /// minutes is forgotten, and asked for anew when it is met again. `None`: the address is not known.
+    pub(crate) fn hold(&self, address: IpAddr) -> Option<InUse> {
+        let usage = Arc::clone(self.shared.usage.load().get(&address)?);
+        usage.open(self.shared.now());
+        Some(InUse { usage, started: self.shared.started })
     }
 
     /// The trust bundle, PEM; `None` before it was read. Once read it is never taken away.
@@ -208,6 +207,18 @@ impl Discovery {
     /// What discovery tells about itself.
     pub(crate) fn facts(&self) -> Arc<Facts> {
         self.shared.facts.load_full()
+    }
+}
+
+/// An open connection to a known address.
+pub(crate) struct InUse {
+    usage: Arc<Usage>,
+    started: Instant,
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.usage.close(self.started.elapsed());
     }
 }
 

@@ -65,7 +65,9 @@ async fn connection(worker: &Rc<Worker>, mut stream: TcpStream) -> Result<(), Fa
         let _ = stream.write_all(capture::GREETING).await;
         return Ok(());
     }
-    let (protocol, pod) = match target(worker, dialled).await? {
+    let target = target(worker, dialled).await?;
+    let _in_use = worker.shared.discovery.hold(dialled.ip()); // while it is open, what it needs stays watched
+    let (protocol, pod) = match target {
         Target::Service(service) => match service.port(dialled.port()) {
             Some(port) => (port.protocol, None),
             None => return Err(decide::no_port(&service.name, dialled)),
@@ -85,7 +87,6 @@ async fn connection(worker: &Rc<Worker>, mut stream: TcpStream) -> Result<(), Fa
 async fn target(worker: &Worker, dialled: SocketAddr) -> Result<Target, Failure> {
     let known = || worker.with_snapshot(|snapshot| snapshot.targets.get(&dialled.ip()).cloned());
     if let Some(target) = known() {
-        worker.shared.discovery.touch(dialled.ip());
         return Ok(target);
     }
     worker.shared.discovery.resolve(dialled.ip()).await.map_err(|unavailable| {

@@ -14,7 +14,7 @@ use super::object::Kind;
 /// Addresses held at once. A pod that talks to more of them is a scanner or a crawler: the least recently used are asked for
 /// again. At ≈ 200 bytes each the bound is under 1 MB.
 pub(crate) const MAX_ADDRESSES: usize = 4096;
-/// An address without a new connection for so long is forgotten, and with it the watches only it needed.
+/// A Service or pod without an open connection for so long is forgotten, and with it the watches only it needed.
 pub(crate) const IDLE: Duration = Duration::from_secs(600);
 /// First wait before asking again for an address of the cluster that the mesh did not know: the operator may be about to write
 /// its MeshService. It doubles up to [`ASK_AGAIN_MAX`], so that a node address in constant use costs a request a minute.
@@ -22,8 +22,40 @@ const ASK_AGAIN_MIN: Duration = Duration::from_secs(1);
 /// Wait before asking again for an address outside the cluster's networks, and the longest wait for any.
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(60);
 
-/// Seconds since start at which an address was last used; data threads write it.
-pub(crate) type Used = Arc<AtomicU32>;
+/// The use of an address; data threads write it.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    /// Connections open now.
+    open: AtomicU32,
+    /// Seconds since start at which one was last opened or closed.
+    last: AtomicU32,
+}
+
+impl Usage {
+    fn new(now: Duration) -> Self {
+        Self { open: AtomicU32::new(0), last: AtomicU32::new(seconds(now)) }
+    }
+
+    /// A connection opens.
+    pub(crate) fn open(&self, now: Duration) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.last.store(seconds(now), Ordering::Relaxed);
+    }
+
+    /// A connection that was opened here closes.
+    pub(crate) fn close(&self, now: Duration) {
+        self.last.store(seconds(now), Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0
+    }
+
+    fn last(&self) -> Duration {
+        Duration::from_secs(u64::from(self.last.load(Ordering::Relaxed)))
+    }
+}
 
 /// What an address was found to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +77,7 @@ pub(crate) struct Addresses {
 #[derive(Debug)]
 struct Known {
     binding: Binding,
-    used: Used,
+    usage: Arc<Usage>,
     /// For [`Binding::Outside`]: when to ask again.
     again: Duration,
     wait: Duration,
@@ -68,8 +100,8 @@ impl Addresses {
     }
 
     /// The cells that data threads write.
-    pub(crate) fn used(&self) -> impl Iterator<Item = (IpAddr, &Used)> {
-        self.known.iter().map(|(address, known)| (*address, &known.used))
+    pub(crate) fn usage(&self) -> impl Iterator<Item = (IpAddr, &Arc<Usage>)> {
+        self.known.iter().map(|(address, known)| (*address, &known.usage))
     }
 
     /// Records an answer. `inside`: the address belongs to the cluster's networks.
@@ -83,29 +115,24 @@ impl Addresses {
             _ if inside => ASK_AGAIN_MIN,
             _ => ASK_AGAIN_MAX,
         };
-        let used = old.map_or_else(|| Arc::new(AtomicU32::new(seconds(now))), |old| old.used);
-        self.known.insert(address, Known { binding, used, again: now + wait, wait });
+        let usage = old.map_or_else(|| Arc::new(Usage::new(now)), |old| old.usage);
+        self.known.insert(address, Known { binding, usage, again: now + wait, wait });
     }
 
-    /// Forgets what an address was found to be.
-    pub(crate) fn forget(&mut self, address: IpAddr) {
-        self.known.remove(&address);
-    }
-
-    /// Forgets every address unused for [`IDLE`], and unknown ones nobody used since they were asked for. Returns those to ask
-    /// for again now, in the background: until the answer their entry stands.
+    /// Forgets Services and pods unused for [`IDLE`], and unknown addresses that nobody dialled since they were asked for. Returns
+    /// those to ask for again now, in the background: until the answer their entry stands.
     pub(crate) fn sweep(&mut self, now: Duration) -> Vec<IpAddr> {
         let mut again = Vec::new();
         self.known.retain(|address, known| {
-            let used = Duration::from_secs(u64::from(known.used.load(Ordering::Relaxed)));
-            if now.saturating_sub(used) > IDLE {
-                return false;
+            let last = known.usage.last();
+            if known.binding != Binding::Outside {
+                return known.usage.is_open() || now.saturating_sub(last) <= IDLE;
             }
-            if known.binding != Binding::Outside || now < known.again {
+            if now < known.again {
                 return true;
             }
             let asked = known.again.saturating_sub(known.wait);
-            if used.as_secs() < asked.as_secs() {
+            if last.as_secs() < asked.as_secs() {
                 return false;
             }
             known.again = now + known.wait;
@@ -127,7 +154,7 @@ impl Addresses {
         let oldest = self
             .known
             .iter()
-            .min_by_key(|(_, known)| (known.binding != Binding::Outside, known.used.load(Ordering::Relaxed)))
+            .min_by_key(|(_, known)| (known.binding != Binding::Outside, known.usage.is_open(), known.usage.last()))
             .map(|(address, _)| *address);
         if let Some(address) = oldest {
             self.known.remove(&address);
@@ -135,8 +162,7 @@ impl Addresses {
     }
 }
 
-/// Whole seconds of a moment, as data threads write it.
-pub(crate) fn seconds(now: Duration) -> u32 {
+fn seconds(now: Duration) -> u32 {
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }
 

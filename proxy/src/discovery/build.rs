@@ -51,7 +51,8 @@ impl Built {
     /// The world before anything is known: no address, and a policy that refuses every call, because the one that would may
     /// not have been read yet.
     pub(crate) fn nothing(frame: &Frame) -> Self {
-        let snapshot = Snapshot { generation: 0, targets: HashMap::new(), policies: Arc::new(policies::unknown(&frame.home)) };
+        let snapshot =
+            Snapshot { generation: 0, targets: HashMap::new(), policies: Arc::new(policies::unknown(&frame.home)) };
         Self { snapshot: Arc::new(snapshot), parts: Parts::default(), policy_revision: None }
     }
 }
@@ -103,9 +104,7 @@ impl Builder<'_> {
                 let old = old.and_then(|old| if let Target::Pod(old) = old { Some(old) } else { None });
                 Some(Target::Pod(reuse(old, target)))
             }
-            Binding::Service(service) if known(self.store, service) => {
-                Some(Target::Service(self.service(service)?))
-            }
+            Binding::Service(service) if known(self.store, service) => Some(Target::Service(self.service(service)?)),
             Binding::Service(service) => {
                 // Something it depends on is still being listed: what was in force stays in force.
                 let Some(Target::Service(old)) = old else { return None };
@@ -144,7 +143,8 @@ impl Builder<'_> {
         let split = self.store.world(&host.namespace).and_then(|world| world.split_of(host));
         let backends = match split {
             Some(split) => {
-                let shares: Vec<_> = split.backends.iter().map(|(name, weight)| (self.backend(name, port), *weight)).collect();
+                let shares: Vec<_> =
+                    split.backends.iter().map(|(name, weight)| (self.backend(name, port), *weight)).collect();
                 Split::new(shares.into_iter().filter_map(|(backend, weight)| Some((backend?, weight))))
             }
             None => self.backend(host, port).map(Split::single),
@@ -163,7 +163,8 @@ impl Builder<'_> {
         let world = self.store.world(&name.namespace)?;
         let record = world.services.get(&name.name)?;
         let port = record.port(number)?;
-        let slices = world.slices.in_force().map(|(_, slice)| slice.as_ref()).filter(|slice| slice.service == name.name);
+        let slices =
+            world.slices.in_force().map(|(_, slice)| slice.as_ref()).filter(|slice| slice.service == name.name);
         let endpoints = endpoints(record, port, slices, self.frame.prefer_ipv4);
         if endpoints.is_empty() {
             return None;

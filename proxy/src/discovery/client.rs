@@ -94,7 +94,9 @@ fn connect(access: &Access, reach: &Reach) -> Result<kube::Client, BoxError> {
         .layer(config.base_uri_layer())
         .map_result(move |answer: Result<http::Response<_>, BoxError>| {
             match &answer {
-                Ok(answer) if answer.status().is_server_error() => reach.failed(&format!("it answers {}", answer.status())),
+                Ok(answer) if answer.status().is_server_error() => {
+                    reach.failed(&format!("it answers {}", answer.status()))
+                }
                 Ok(_) => reach.answered(),
                 Err(error) => reach.failed(&sentence(error.as_ref())),
             }

@@ -91,7 +91,11 @@ impl<T> Collection<T> {
     }
 
     /// Takes a new or changed object. Returns its entry if it was news.
-    pub(crate) fn apply(&mut self, meta: Meta, parse: impl FnOnce(&Meta) -> Result<T, Refused<T>>) -> Option<&Entry<T>> {
+    pub(crate) fn apply(
+        &mut self,
+        meta: Meta,
+        parse: impl FnOnce(&Meta) -> Result<T, Refused<T>>,
+    ) -> Option<&Entry<T>> {
         let old = self.entries.remove(&meta.name);
         let (entry, news) = merge(old, meta, parse);
         self.revision += u64::from(news);
@@ -109,7 +113,11 @@ impl<T> Collection<T> {
     }
 
     /// Takes a complete list: what is not in it is gone. Returns the entries that were news.
-    pub(crate) fn replace<P>(&mut self, selection: Selection, list: impl IntoIterator<Item = (Meta, P)>) -> Vec<&Entry<T>>
+    pub(crate) fn replace<P>(
+        &mut self,
+        selection: Selection,
+        list: impl IntoIterator<Item = (Meta, P)>,
+    ) -> Vec<&Entry<T>>
     where
         P: FnOnce(&Meta) -> Result<T, Refused<T>>,
     {

@@ -75,6 +75,8 @@ pub(crate) struct State {
     probed: Option<Instant>,
     away: bool,
     ticks: u32,
+    /// Whether anything happened that watches or the snapshot may have to follow.
+    dirty: bool,
     labels_error: Option<String>,
 }
 
@@ -91,6 +93,7 @@ impl State {
             probed: None,
             away: false,
             ticks: 0,
+            dirty: true,
             labels_error: None,
         }
     }
@@ -129,7 +132,14 @@ impl Control {
             return;
         }
         self.state.waiting.entry(address).or_default().push(ask.answer);
-        if self.state.addresses.get(address).is_some() || self.state.asking.contains(&address) {
+        if self.state.asking.contains(&address) {
+            return;
+        }
+        if self.state.addresses.get(address).is_some() {
+            // Known, but what it needs is still being listed.
+            if let Some(away) = self.reach.away() {
+                self.refuse(address, &away.reason);
+            }
             return;
         }
         if let Some(away) = self.reach.away() {
@@ -187,8 +197,13 @@ impl Control {
             self.bind(address, Binding::Outside);
             return;
         }
+        self.refuse(address, reason);
+    }
+
+    fn refuse(&mut self, address: IpAddr, reason: &str) {
         let away = self.reach.away();
-        let unavailable = Unavailable { since: away.map_or_else(Instant::now, |away| away.since), reason: reason.into() };
+        let unavailable =
+            Unavailable { since: away.map_or_else(Instant::now, |away| away.since), reason: reason.into() };
         for waiting in self.state.waiting.remove(&address).unwrap_or_default() {
             let _ = waiting.send(Err(unavailable.clone()));
         }
@@ -197,6 +212,7 @@ impl Control {
     fn bind(&mut self, address: IpAddr, binding: Binding) {
         let inside = self.inside(address);
         self.state.addresses.bind(address, binding, inside, self.shared.now());
+        self.state.dirty = true;
     }
 
     fn inside(&self, address: IpAddr) -> bool {
@@ -211,6 +227,7 @@ impl Control {
             News::Deleted(meta) => Change::Deleted(meta),
             News::Failed(_) | News::Resumed => return,
         };
+        self.state.dirty = true;
         for complaint in self.state.store.take(&event.scope, change) {
             complain(&complaint);
         }
@@ -226,7 +243,9 @@ impl Control {
         let away = self.reach.away();
         let was_away = std::mem::replace(&mut self.state.away, away.is_some());
         match (was_away, away) {
-            (false, Some(away)) => warn!(reason = %away.reason, "the API server does not answer; the last configuration stays in force"),
+            (false, Some(away)) => {
+                warn!(reason = %away.reason, "the API server does not answer; the last configuration stays in force")
+            }
             (true, None) => {
                 info!("the API server answers again");
                 self.state.addresses.distrust(self.shared.now());
@@ -234,9 +253,11 @@ impl Control {
             (true, Some(_)) => return, // nothing is forgotten that could not be asked for again
             (false, None) => {}
         }
+        let known = self.state.addresses.len();
         for address in self.state.addresses.sweep(self.shared.now()) {
             self.enqueue(address);
         }
+        self.state.dirty |= self.state.addresses.len() != known;
         if self.state.ticks.is_multiple_of(NARROW_TICKS) {
             self.settle(true);
         }
@@ -247,7 +268,7 @@ impl Control {
         match labels::read(&self.labels_file) {
             Ok(labels) => {
                 self.state.labels_error = None;
-                self.state.store.set_labels(labels);
+                self.state.dirty |= self.state.store.set_labels(labels);
             }
             Err(error) => {
                 let error = format!("{}: {error}", self.labels_file.display());
@@ -260,13 +281,32 @@ impl Control {
     }
 
     fn settle(&mut self, narrow: bool) {
+        if self.state.dirty || narrow {
+            self.state.dirty = false;
+            self.follow(narrow);
+        }
+        self.shared.facts.store(Arc::new(self.facts()));
+        let targets = &self.state.built.snapshot.targets;
+        self.state.waiting.retain(|address, waiting| {
+            if targets.contains_key(address) {
+                waiting.drain(..).for_each(|answer| drop(answer.send(Ok(()))));
+            }
+            !waiting.is_empty()
+        });
+    }
+
+    /// Fits the watches to what is used, and the snapshot to what they have said.
+    fn follow(&mut self, narrow: bool) {
         for address in needs::lost(&self.state.store, &self.state.addresses) {
             self.bind(address, Binding::Outside);
         }
         let plan = needs::plan(&self.state.store, &self.state.addresses, &self.frame.home);
         match self.watches.cover(&plan, narrow) {
             Ok(dropped) => dropped.iter().for_each(|scope| self.state.store.forget(scope)),
-            Err(error) => self.reach.failed(&error.to_string()),
+            Err(error) => {
+                self.reach.failed(&error.to_string());
+                self.state.dirty = true; // tried again at the next tick
+            }
         }
         if let Some(built) = build(&self.state.store, &self.state.addresses, &self.frame, &self.state.built) {
             self.shared.publish(&built.snapshot, &self.state.addresses);
@@ -281,17 +321,9 @@ impl Control {
         });
         let initialised = self.state.built.knows_policies() && self.state.store.bundle().is_some();
         self.initialised.send_if_modified(|was| std::mem::replace(was, initialised) != initialised);
-        self.shared.facts.store(Arc::new(self.facts(initialised)));
-        let targets = &self.state.built.snapshot.targets;
-        self.state.waiting.retain(|address, waiting| {
-            if targets.contains_key(address) {
-                waiting.drain(..).for_each(|answer| drop(answer.send(Ok(()))));
-            }
-            !waiting.is_empty()
-        });
     }
 
-    fn facts(&self, initialised: bool) -> Facts {
+    fn facts(&self) -> Facts {
         let fact = |(scope, state): (&super::object::Scope, &super::watches::State)| WatchFact {
             scope: scope.clone(),
             initialised: state.initialised,
@@ -301,7 +333,6 @@ impl Control {
         Facts {
             generation: self.state.built.snapshot.generation,
             addresses: self.state.addresses.len(),
-            initialised,
             away: self.reach.away(),
             watches: self.watches.states().map(fact).collect(),
             applied: self.state.store.applied(),

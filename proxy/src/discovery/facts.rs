@@ -16,8 +16,6 @@ pub(crate) struct Facts {
     pub(crate) generation: u64,
     /// Addresses known, those outside the mesh included.
     pub(crate) addresses: usize,
-    /// Whether policies, the pod's labels and the trust bundle have been read; the proxy is not ready before.
-    pub(crate) initialised: bool,
     /// Whether the API server answers.
     pub(crate) away: Option<Away>,
     /// The watches by scope.

@@ -10,7 +10,8 @@ use std::path::Path;
 /// The file cannot be read, or is not what the kubelet writes.
 pub(crate) fn read(path: &Path) -> io::Result<BTreeMap<String, String>> {
     // A few hundred bytes in memory (tmpfs): blocking is shorter than handing the read to another thread.
-    parse(&std::fs::read_to_string(path)?).map_err(|line| io::Error::new(io::ErrorKind::InvalidData, format!("not a label: {line}")))
+    parse(&std::fs::read_to_string(path)?)
+        .map_err(|line| io::Error::new(io::ErrorKind::InvalidData, format!("not a label: {line}")))
 }
 
 /// One `key="value"` a line. Label values are letters, digits, `-`, `_` and `.`, so the kubelet's quoting escapes nothing.
@@ -28,7 +29,8 @@ mod tests {
 
     #[test]
     fn labels_are_read_as_the_kubelet_writes_them() {
-        let rows: [(&str, Result<&[(&str, &str)], &str>); 4] = [
+        type Row = (&'static str, Result<&'static [(&'static str, &'static str)], &'static str>);
+        let rows: [Row; 4] = [
             ("", Ok(&[])),
             ("app=\"web\"\ntulle.dev/inject=\"enabled\"\n", Ok(&[("app", "web"), ("tulle.dev/inject", "enabled")])),
             ("empty=\"\"", Ok(&[("empty", "")])),

@@ -54,7 +54,9 @@ pub(crate) fn known(store: &Store, service: &ServiceRef) -> bool {
     store.world(&service.namespace).is_some_and(|world| {
         world.routes.initialised()
             && world.splits.initialised()
-            && services(Some(world), service).iter().all(|name| world.services.covers(name) && world.slices.covers(name))
+            && services(Some(world), service)
+                .iter()
+                .all(|name| world.services.covers(name) && world.slices.covers(name))
     })
 }
 

@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use tulle_core::name::Namespace;
 use tulle_core::sidecar::TRUST_BUNDLE_KEY;
-use tulle_crds::{MeshEndpoint, MeshEndpointSpec, MeshPolicy, MeshService, MeshServiceSpec, TrafficSplit, VirtualService};
+use tulle_crds::{
+    MeshEndpoint, MeshEndpointSpec, MeshPolicy, MeshService, MeshServiceSpec, TrafficSplit, VirtualService,
+};
 
 /// Which objects a watch carries. Pods have two kinds because a selector cannot say "this label or that one".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,7 +109,7 @@ pub(crate) struct Object {
 pub(crate) enum Body {
     MeshService(Result<MeshServiceSpec, String>),
     MeshEndpoint(Result<MeshEndpointSpec, String>),
-    EndpointSlice(EndpointSlice),
+    EndpointSlice(Box<EndpointSlice>),
     VirtualService(Result<Box<VirtualService>, String>),
     TrafficSplit(Result<Box<TrafficSplit>, String>),
     MeshPolicy(Result<Box<MeshPolicy>, String>),
@@ -218,7 +220,7 @@ impl Watched for Slim<MeshPolicy> {
 
 impl Watched for EndpointSlice {
     fn body(self) -> Body {
-        Body::EndpointSlice(self)
+        Body::EndpointSlice(Box::new(self))
     }
 }
 
@@ -243,8 +245,6 @@ pub(crate) struct TrustBundle {
 pub(crate) struct EndpointSlice {
     #[serde(deserialize_with = "slim_meta")]
     pub(crate) metadata: ObjectMeta,
-    #[serde(default)]
-    pub(crate) address_type: String,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub(crate) endpoints: Vec<SliceEndpoint>,
     #[serde(default, deserialize_with = "null_is_empty")]

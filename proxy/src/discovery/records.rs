@@ -43,7 +43,8 @@ pub(crate) struct BundleRecord {
 impl Record for BundleRecord {
     fn parse(_: &Meta, body: Body, _: &Context) -> Result<Self, Refused<Self>> {
         let Body::TrustBundle(pem) = body else { return Err(other_kind()) };
-        pem.map(|pem| Self { pem }).ok_or_else(|| Refused::new(format!("has no key {TRUST_BUNDLE_KEY:?}; is the operator running?")))
+        pem.map(|pem| Self { pem })
+            .ok_or_else(|| Refused::new(format!("has no key {TRUST_BUNDLE_KEY:?}; is the operator running?")))
     }
 }
 
@@ -173,7 +174,7 @@ pub(crate) enum EndpointState {
 impl Record for SliceRecord {
     fn parse(_: &Meta, body: Body, _: &Context) -> Result<Self, Refused<Self>> {
         match body {
-            Body::EndpointSlice(slice) => Self::of(slice).map_err(Refused::new),
+            Body::EndpointSlice(slice) => Self::of(*slice).map_err(Refused::new),
             _ => Err(other_kind()),
         }
     }
@@ -220,7 +221,8 @@ impl EndpointRecord {
 }
 
 fn addresses(path: &str, texts: &[String]) -> Result<Vec<IpAddr>, String> {
-    let parse = |(n, text): (usize, &String)| text.parse().map_err(|_| format!("{path}[{n}]: {text:?} is no IP address"));
+    let parse =
+        |(n, text): (usize, &String)| text.parse().map_err(|_| format!("{path}[{n}]: {text:?} is no IP address"));
     texts.iter().enumerate().map(parse).collect()
 }
 

@@ -23,7 +23,9 @@ pub(crate) fn routes(
     // The conditions on other ports that are still in `merged` fit no request.
     let table = if here.is_empty() { merged } else { here };
     let rules = table.rules.into_iter().map(|rule| {
-        rule.map(|destination| resolve(&destination.service, target_port(world, &destination.service, destination.port, port)))
+        rule.map(|destination| {
+            resolve(&destination.service, target_port(world, &destination.service, destination.port, port))
+        })
     });
     RouteTable { rules: rules.collect() }
 }

@@ -91,12 +91,14 @@ impl Store {
         self.labels_revision + self.worlds.values().map(|world| world.policies.revision()).sum::<u64>()
     }
 
-    /// Takes the pod's labels.
-    pub(crate) fn set_labels(&mut self, labels: BTreeMap<String, String>) {
-        if self.labels.as_ref() != Some(&labels) {
+    /// Takes the pod's labels. Returns whether they are news.
+    pub(crate) fn set_labels(&mut self, labels: BTreeMap<String, String>) -> bool {
+        let news = self.labels.as_ref() != Some(&labels);
+        if news {
             self.labels = Some(labels);
             self.labels_revision += 1;
         }
+        news
     }
 
     /// Takes what a watch says. Returns what could not be understood of it.

@@ -98,7 +98,8 @@ pub(crate) fn slice(service: &str, addresses: &[&str], version: u64) -> Value {
 
 /// A TrafficSplit.
 pub(crate) fn split(name: &str, apex: &str, shares: &[(&str, i64)], version: u64) -> Value {
-    let backends: Vec<Value> = shares.iter().map(|(service, weight)| json!({"service": service, "weight": weight})).collect();
+    let backends: Vec<Value> =
+        shares.iter().map(|(service, weight)| json!({"service": service, "weight": weight})).collect();
     json!({"metadata": meta(name, version), "spec": {"service": apex, "backends": backends}})
 }
 

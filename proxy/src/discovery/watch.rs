@@ -1,8 +1,8 @@
 //! One watch: a streaming list of a scope, followed for as long as it is wanted. A list reaches the store whole, in one step,
 //! so that nobody ever sees a part of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -155,9 +155,9 @@ impl Assignment {
 
 fn reason(error: &watcher::Error) -> String {
     match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            trouble(error)
-        }
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => trouble(error),
         watcher::Error::WatchError(status) => format!("the watch ended: {}", status.message),
         error => error.to_string(),
     }

@@ -74,13 +74,9 @@ impl Watches {
         self.scopes.retain(|scope, _| plan.contains_key(scope));
         for (scope, selection) in plan {
             let pair = self.scopes.entry(scope.clone()).or_default();
-            let wide_enough = pair.current.as_ref().is_some_and(|current| current.selection.covers(selection));
-            let exact = pair.current.as_ref().is_some_and(|current| current.selection == *selection);
-            let wanted = if narrow { exact } else { wide_enough };
-            if !wanted && pair.next.is_none() {
+            if pair.lacks(selection, narrow) {
                 let started = self.start(scope, selection)?;
-                let pair = self.scopes.entry(scope.clone()).or_default();
-                if pair.current.is_none() { pair.current = Some(started) } else { pair.next = Some(started) }
+                self.scopes.entry(scope.clone()).or_default().add(started);
             }
         }
         Ok(dropped)
@@ -88,20 +84,7 @@ impl Watches {
 
     /// Judges an event: `Some` with the selection behind it if the store is to take it.
     pub(crate) fn admit(&mut self, event: &Event) -> Option<Selection> {
-        let pair = self.scopes.get_mut(&event.scope)?;
-        let listed = matches!(event.news, News::Listed(_));
-        if listed && pair.next.as_ref().is_some_and(|next| next.id == event.id) {
-            pair.current = pair.next.take();
-        }
-        let is = |running: &&mut Running| running.id == event.id;
-        if let Some(next) = pair.next.as_mut().filter(is) {
-            next.state.note(&event.news);
-            return None;
-        }
-        let current = pair.current.as_mut().filter(is)?;
-        current.state.note(&event.news);
-        // A watch that could not resume lists anew; until that list is complete its changes belong to no list.
-        (current.state.initialised).then(|| current.selection.clone())
+        self.scopes.get_mut(&event.scope)?.admit(event.id, &event.news)
     }
 
     /// Number of running watches.
@@ -131,6 +114,37 @@ impl Watches {
     }
 }
 
+impl Pair {
+    /// Whether another watch must be started. One that is about to take over is waited for: several names that come to be used
+    /// at once then share the watch after it.
+    fn lacks(&self, selection: &Selection, narrow: bool) -> bool {
+        let fits = self.current.as_ref().is_some_and(|current| match narrow {
+            true => current.selection == *selection,
+            false => current.selection.covers(selection),
+        });
+        !fits && self.next.is_none()
+    }
+
+    fn add(&mut self, started: Running) {
+        let place = if self.current.is_none() { &mut self.current } else { &mut self.next };
+        *place = Some(started);
+    }
+
+    /// The selection behind the news if the store is to take it. The next watch takes over with its first complete list.
+    fn admit(&mut self, id: u64, news: &News) -> Option<Selection> {
+        if matches!(news, News::Listed(_)) && self.next.as_ref().is_some_and(|next| next.id == id) {
+            self.current = self.next.take();
+        }
+        if let Some(next) = self.next.as_mut().filter(|next| next.id == id) {
+            next.state.note(news);
+            return None;
+        }
+        let current = self.current.as_mut().filter(|current| current.id == id)?;
+        current.state.note(news);
+        current.state.initialised.then(|| current.selection.clone())
+    }
+}
+
 impl State {
     fn note(&mut self, news: &News) {
         let now = Instant::now();
@@ -149,3 +163,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

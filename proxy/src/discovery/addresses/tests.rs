@@ -11,7 +11,23 @@ fn service() -> Binding {
 }
 
 fn touch(addresses: &Addresses, now: u64) {
-    addresses.known[&A].used.store(u32::try_from(now).unwrap(), Ordering::Relaxed);
+    addresses.known[&A].usage.open(at(now));
+    addresses.known[&A].usage.close(at(now));
+}
+
+#[test]
+fn a_service_with_an_open_connection_is_not_forgotten() {
+    let mut addresses = Addresses::default();
+    addresses.bind(A, service(), true, at(0));
+    let usage = Arc::clone(&addresses.known[&A].usage);
+    usage.open(at(5));
+    addresses.sweep(at(100_000));
+    assert_eq!(addresses.get(A), Some(&service()));
+    usage.close(at(100_000));
+    addresses.sweep(at(100_600));
+    assert_eq!(addresses.get(A), Some(&service()));
+    addresses.sweep(at(100_601));
+    assert_eq!(addresses.get(A), None);
 }
 
 #[test]

@@ -24,12 +24,16 @@ fn ip(text: &str) -> IpAddr {
 /// A namespace with three Services of one endpoint each: `web`, `web-old` and `web-new`.
 fn shop() -> Store {
     let mut store = store();
-    list(&mut store, Kind::MeshService, vec![service("web", WEB, 1), service("web-old", OLD, 1), service("web-new", NEW, 1)]);
-    list(&mut store, Kind::EndpointSlice, vec![
-        slice("web", &["10.0.0.1"], 1),
-        slice("web-old", &["10.0.1.1"], 1),
-        slice("web-new", &["10.0.2.1"], 1),
-    ]);
+    list(
+        &mut store,
+        Kind::MeshService,
+        vec![service("web", WEB, 1), service("web-old", OLD, 1), service("web-new", NEW, 1)],
+    );
+    list(
+        &mut store,
+        Kind::EndpointSlice,
+        vec![slice("web", &["10.0.0.1"], 1), slice("web-old", &["10.0.1.1"], 1), slice("web-new", &["10.0.2.1"], 1)],
+    );
     list(&mut store, Kind::VirtualService, vec![]);
     list(&mut store, Kind::TrafficSplit, vec![]);
     store
@@ -57,7 +61,8 @@ fn service_at<'a>(built: &'a Built, address: &str) -> &'a Arc<Service> {
 /// `service weight endpoint,…` of each backend.
 fn shown(destination: &Destination) -> Vec<String> {
     let Some(backends) = &destination.backends else { return Vec::new() };
-    let endpoints = |backend: &Backend| backend.endpoints.iter().map(|e| e.address.to_string()).collect::<Vec<_>>().join(",");
+    let endpoints =
+        |backend: &Backend| backend.endpoints.iter().map(|e| e.address.to_string()).collect::<Vec<_>>().join(",");
     backends.entries().map(|(b, weight)| format!("{} {} {}", b.service.name, weight.0, endpoints(b))).collect()
 }
 
@@ -68,9 +73,14 @@ fn direct(store: &Store) -> Vec<String> {
 
 #[test]
 fn a_split_applies_to_the_dialled_service() {
-    let rows: [(&str, &[(&str, i64)], &[&str]); 6] = [
+    type Row = (&'static str, &'static [(&'static str, i64)], &'static [&'static str]);
+    let rows: [Row; 6] = [
         ("canary", &[("web-old", 90), ("web-new", 10)], &["web-old 90 10.0.1.1:8080", "web-new 10 10.0.2.1:8080"]),
-        ("the apex means its own endpoints", &[("web", 90), ("web-new", 10)], &["web 90 10.0.0.1:8080", "web-new 10 10.0.2.1:8080"]),
+        (
+            "the apex means its own endpoints",
+            &[("web", 90), ("web-new", 10)],
+            &["web 90 10.0.0.1:8080", "web-new 10 10.0.2.1:8080"],
+        ),
         ("no share", &[("web-old", 1), ("web-new", 0)], &["web-old 1 10.0.1.1:8080", "web-new 0 10.0.2.1:8080"]),
         ("a backend that does not exist", &[("web-old", 50), ("gone", 50)], &["web-old 50 10.0.1.1:8080"]),
         ("full name", &[("web-new.shop.svc.cluster.local", 1)], &["web-new 1 10.0.2.1:8080"]),
@@ -152,10 +162,13 @@ fn a_route_chooses_a_host_and_the_split_on_it_a_backend() {
     let built = first(&store, &dialled(&[(WEB, "web")]));
     let port = service_at(&built, WEB).port(80).unwrap();
     let rules: Vec<_> = port.routes.rules.iter().map(|rule| shown(rule.action.pick(0))).collect();
-    assert_eq!(rules, [
-        vec!["web-new 50 10.0.2.1:8080".to_owned(), "web-old 50 10.0.1.1:8080".to_owned()],
-        vec!["web 1 10.0.0.1:8080".to_owned()],
-    ]);
+    assert_eq!(
+        rules,
+        [
+            vec!["web-new 50 10.0.2.1:8080".to_owned(), "web-old 50 10.0.1.1:8080".to_owned()],
+            vec!["web 1 10.0.0.1:8080".to_owned()],
+        ]
+    );
     assert_eq!(shown(&port.direct), ["web 1 10.0.0.1:8080"]);
 }
 
@@ -166,7 +179,10 @@ fn a_rule_for_another_port_is_not_seen_but_still_speaks_for_the_host() {
     assert_eq!(apply(&mut store, Kind::VirtualService, virtual_service("web", "web", http, 2)), []);
     let built = first(&store, &dialled(&[(WEB, "web")]));
     let table = &service_at(&built, WEB).port(80).unwrap().routes;
-    assert!(!table.is_empty() && table.rules[0].matches.iter().all(|condition| condition.port == Some(81)), "{table:?}");
+    assert!(
+        !table.is_empty() && table.rules[0].matches.iter().all(|condition| condition.port == Some(81)),
+        "{table:?}"
+    );
 }
 
 #[test]
@@ -248,12 +264,19 @@ fn a_service_changes_when_all_it_depends_on_is_known() {
     let before = build(&store, &addresses, &frame(), &nothing).unwrap();
     apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-new", 100)], 2));
     assert!(build(&store, &addresses, &frame(), &before).is_none(), "web-new is not listed");
-    listed(&mut store, Kind::EndpointSlice, names(&["web", "web-new"]), vec![
-        slice("web", &["10.0.0.1"], 1),
-        slice("web-new", &["10.0.2.1"], 1),
-    ]);
+    listed(
+        &mut store,
+        Kind::EndpointSlice,
+        names(&["web", "web-new"]),
+        vec![slice("web", &["10.0.0.1"], 1), slice("web-new", &["10.0.2.1"], 1)],
+    );
     assert!(build(&store, &addresses, &frame(), &before).is_none(), "who may answer for web-new is not known");
-    listed(&mut store, Kind::MeshService, names(&["web", "web-new"]), vec![service("web", WEB, 1), service("web-new", NEW, 1)]);
+    listed(
+        &mut store,
+        Kind::MeshService,
+        names(&["web", "web-new"]),
+        vec![service("web", WEB, 1), service("web-new", NEW, 1)],
+    );
     let after = build(&store, &addresses, &frame(), &before).unwrap();
     assert_eq!(shown(&service_at(&after, WEB).port(80).unwrap().direct), ["web-new 100 10.0.2.1:8080"]);
 }

@@ -32,7 +32,9 @@ fn port(name: &str) -> ServicePort {
 }
 
 fn pod(address: &str, name: &str, conditions: &str) -> String {
-    format!(r#"{{"addresses": ["{address}"], "conditions": {{{conditions}}}, "targetRef": {{"kind": "Pod", "name": "{name}"}}}}"#)
+    format!(
+        r#"{{"addresses": ["{address}"], "conditions": {{{conditions}}}, "targetRef": {{"kind": "Pod", "name": "{name}"}}}}"#
+    )
 }
 
 /// `address transport` of each endpoint.
@@ -46,21 +48,24 @@ fn conditions_decide_who_takes_traffic() {
     let unready = r#""ready": false"#;
     let ending = r#""ready": false, "serving": true, "terminating": true"#;
     let ended = r#""ready": false, "serving": false, "terminating": true"#;
-    let rows: [(&str, Vec<(&str, &str)>, Vec<&str>); 8] = [
+    type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, Vec<&'a str>);
+    let rows: [Row; 8] = [
         ("nothing", vec![], vec![]),
         ("ready", vec![("10.0.0.1", ready), ("10.0.0.2", unready)], vec!["10.0.0.1:8080 Mesh"]),
         ("unknown means ready", vec![("10.0.0.1", "")], vec!["10.0.0.1:8080 Mesh"]),
         ("terminating waits behind ready", vec![("10.0.0.1", ending), ("10.0.0.2", ready)], vec!["10.0.0.2:8080 Mesh"]),
         ("terminating takes over", vec![("10.0.0.1", ending), ("10.0.0.2", unready)], vec!["10.0.0.1:8080 Mesh"]),
         ("ended", vec![("10.0.0.1", ended)], vec![]),
-        ("in order, each once", vec![("10.0.0.2", ready), ("10.0.0.1", ready), ("10.0.0.2", ready)], vec![
-            "10.0.0.1:8080 Mesh",
-            "10.0.0.2:8080 Mesh",
-        ]),
+        (
+            "in order, each once",
+            vec![("10.0.0.2", ready), ("10.0.0.1", ready), ("10.0.0.2", ready)],
+            vec!["10.0.0.1:8080 Mesh", "10.0.0.2:8080 Mesh"],
+        ),
         ("the better of two states", vec![("10.0.0.1", ending), ("10.0.0.1", ready)], vec!["10.0.0.1:8080 Mesh"]),
     ];
     for (name, endpoints_of, want) in rows {
-        let list: Vec<String> = endpoints_of.iter().map(|(address, conditions)| pod(address, "p", conditions)).collect();
+        let list: Vec<String> =
+            endpoints_of.iter().map(|(address, conditions)| pod(address, "p", conditions)).collect();
         let slices = [slice(&format!("[{}]", list.join(",")))];
         assert_eq!(shown(&endpoints(&service(&[], false), &port("http"), slices.iter(), true)), want, "{name}");
     }
@@ -99,10 +104,7 @@ fn plaintext_is_only_for_what_the_operator_lists() {
 
 #[test]
 fn one_family_is_used() {
-    let both = [
-        slice(&format!("[{}]", pod("fd00::1", "p", ""))),
-        slice(&format!("[{}]", pod("10.0.0.1", "p", ""))),
-    ];
+    let both = [slice(&format!("[{}]", pod("fd00::1", "p", ""))), slice(&format!("[{}]", pod("10.0.0.1", "p", "")))];
     let rows: [(bool, &[SliceRecord], &[&str]); 4] = [
         (true, &both, &["10.0.0.1:8080 Mesh"]),
         (false, &both, &["[fd00::1]:8080 Mesh"]),

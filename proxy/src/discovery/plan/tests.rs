@@ -43,7 +43,9 @@ fn a_namespace_of_which_much_is_used_is_watched_whole() {
         plan.name(&namespace, Kind::MeshService, &Arc::from(format!("s{n}")));
     }
     let plan = plan.bounded();
-    assert!(matches!(&plan[&Scope::new(&namespace, Kind::MeshService)], Selection::Names(names) if names.len() == MAX_NAMES));
+    assert!(
+        matches!(&plan[&Scope::new(&namespace, Kind::MeshService)], Selection::Names(names) if names.len() == MAX_NAMES)
+    );
     let mut plan = plan;
     plan.name(&namespace, Kind::MeshService, &Arc::from("one-more"));
     assert_eq!(plan.bounded()[&Scope::new(&namespace, Kind::MeshService)], Selection::All);

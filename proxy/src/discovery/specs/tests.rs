@@ -25,8 +25,16 @@ fn a_policy_that_cannot_be_read_closes_what_it_selects() {
         ("no policy", None, true),
         ("readable", Some(json!({"mtls": {"mode": "STRICT"}})), true),
         ("unreadable", Some(json!({"authorization": unreadable})), false),
-        ("unreadable, for us", Some(json!({"selector": {"matchLabels": {"app": "web"}}, "authorization": unreadable})), false),
-        ("unreadable, for others", Some(json!({"selector": {"matchLabels": {"app": "db"}}, "authorization": unreadable})), true),
+        (
+            "unreadable, for us",
+            Some(json!({"selector": {"matchLabels": {"app": "web"}}, "authorization": unreadable})),
+            false,
+        ),
+        (
+            "unreadable, for others",
+            Some(json!({"selector": {"matchLabels": {"app": "db"}}, "authorization": unreadable})),
+            true,
+        ),
         ("no policy at all", Some(json!({"selector": "everybody"})), false),
     ];
     for (name, spec, want) in rows {

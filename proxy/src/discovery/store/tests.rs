@@ -39,7 +39,8 @@ fn manifest(write: Write, version: u64, uid: u64) -> Value {
     let mut manifest = match KINDS[write.kind] {
         Kind::MeshService => {
             let mut manifest = service(name, &format!("10.96.0.{}", write.name), version);
-            manifest["spec"]["outside"] = if content % 2 == 0 { json!([]) } else { json!([format!("{name}-10-0-0-1")]) };
+            manifest["spec"]["outside"] =
+                if content.is_multiple_of(2) { json!([]) } else { json!([format!("{name}-10-0-0-1")]) };
             manifest
         }
         Kind::EndpointSlice => {
