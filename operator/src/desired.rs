@@ -32,8 +32,6 @@ pub struct Settings {
     pub trust_domain: TrustDomain,
     /// DNS domain of the cluster.
     pub cluster_domain: String,
-    /// The roles that bindings refer to, and die with.
-    pub roles: bindings::Roles,
 }
 
 /// What to write for one key.

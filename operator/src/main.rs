@@ -1,12 +1,14 @@
 //! `tulle-operator`: arguments in, exit code out.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use tulle_operator::config::{Cli, Command};
 use tulle_operator::{run, uninstall};
 
 /// One thread: a signature takes 50 µs and a decision less; everything else waits for the network.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     tulle_runtime::telemetry::init(&cli.log)?;
     tulle_runtime::tls::install_provider()?;
@@ -14,8 +16,11 @@ async fn main() -> anyhow::Result<()> {
         Command::Run(config) => run::run(config).await,
         Command::Uninstall(arguments) => uninstall::uninstall(arguments).await,
     };
-    if let Err(error) = &result {
-        tracing::error!(error = format!("{error:#}"), "failed");
-    }
-    result
+    Ok(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}"); // the log is where people look; a second copy on standard error would not be JSON
+            ExitCode::FAILURE
+        }
+    })
 }

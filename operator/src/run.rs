@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
-use kube::{Api, Client, ResourceExt};
+use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,13 +18,12 @@ use tulle_runtime::served_cert::ServedCert;
 use tulle_runtime::shutdown::Shutdown;
 use tulle_runtime::{serve, tls};
 
-use crate::apply::{Writer, in_time};
+use crate::apply::Writer;
 use crate::ca::Authority;
 use crate::ca::store::Store;
-use crate::config::{ADMIN_PORT, BUNDLE_ROLE, Config, LEASE, PROXY_ROLE};
+use crate::config::{ADMIN_PORT, Config, LEASE};
 use crate::controllers::Controllers;
 use crate::desired::Settings;
-use crate::desired::bindings::Roles;
 use crate::issuer::serving::Serving;
 use crate::issuer::{self, Issuer};
 use crate::keepers::webhook::certificate::Names;
@@ -145,12 +143,11 @@ async fn leader_tasks(
     metrics: Arc<Metrics>,
     term: CancellationToken,
 ) {
-    let writer = Writer::new(client.clone(), fence, &config.pod_name);
+    let writer = Writer::new(client, fence, &config.pod_name);
     let names = Names { namespace: config.system_namespace.clone(), cluster_domain: config.cluster_domain.clone() };
     let webhook = keepers::webhook::Keeper { writer: writer.clone(), names, metrics: Arc::clone(&metrics) };
     let controllers = Controllers {
         settings: Settings {
-            roles: roles(&client, &config.system_namespace).await,
             system_namespace: config.system_namespace.clone(),
             trust_domain: config.trust_domain,
             cluster_domain: config.cluster_domain,
@@ -163,21 +160,6 @@ async fn leader_tasks(
         webhook.keep(),
         trust_bundle::keep(&writer, &config.system_namespace, authorities),
     );
-}
-
-/// Uids of the chart's roles. Absent ones only mean that the bindings outlive the release.
-async fn roles(client: &Client, namespace: &str) -> Roles {
-    let cluster: Api<ClusterRole> = Api::all(client.clone());
-    let role: Api<Role> = Api::namespaced(client.clone(), namespace);
-    let proxy = in_time(cluster.get_opt(PROXY_ROLE)).await;
-    let bundle = in_time(role.get_opt(BUNDLE_ROLE)).await;
-    if let Some(error) = proxy.as_ref().err().or(bundle.as_ref().err()) {
-        tracing::warn!(%error, "roles of the release not read; their bindings get no owner");
-    }
-    Roles {
-        proxy_uid: proxy.ok().flatten().and_then(|role| role.uid()),
-        bundle_uid: bundle.ok().flatten().and_then(|role| role.uid()),
-    }
 }
 
 async fn client() -> anyhow::Result<Client> {

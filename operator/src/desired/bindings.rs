@@ -15,15 +15,6 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// Group of every ServiceAccount of a namespace (Kubernetes authentication, "Service account tokens").
 const GROUP_PREFIX: &str = "system:serviceaccounts:";
 
-/// Uids of the roles of the release, so that the bindings go when the roles go. `None` where a role is not there.
-#[derive(Clone, Debug, Default)]
-pub struct Roles {
-    /// Of the ClusterRole for proxies.
-    pub proxy_uid: Option<String>,
-    /// Of the Role for the trust bundle.
-    pub bundle_uid: Option<String>,
-}
-
 /// What to write, if the bindings differ from the meshed namespaces.
 #[must_use]
 pub fn plan(world: &World, settings: &Settings) -> Option<Plan> {
@@ -34,20 +25,22 @@ pub fn plan(world: &World, settings: &Settings) -> Option<Plan> {
     }
     let subjects: Vec<Subject> = wanted.iter().map(|namespace| group(namespace)).collect();
     let cluster = ClusterRoleBinding {
-        metadata: metadata(PROXY_ROLE, None, owned_by("ClusterRole", PROXY_ROLE, settings.roles.proxy_uid.as_deref())),
+        metadata: metadata(PROXY_ROLE, None),
         role_ref: role_ref("ClusterRole", PROXY_ROLE),
         subjects: Some(subjects.clone()),
     };
     let bundle = RoleBinding {
-        metadata: metadata(
-            BUNDLE_ROLE,
-            Some(settings.system_namespace.clone()),
-            owned_by("Role", BUNDLE_ROLE, settings.roles.bundle_uid.as_deref()),
-        ),
+        metadata: metadata(BUNDLE_ROLE, Some(settings.system_namespace.clone())),
         role_ref: role_ref("Role", BUNDLE_ROLE),
         subjects: Some(subjects),
     };
     Some(Plan::Bindings(Box::new(cluster), Box::new(bundle)))
+}
+
+/// The role of the release as owner of its binding, so that the binding goes when the role goes.
+#[must_use]
+pub fn owner_of(kind: &str, name: &str, uid: &str) -> OwnerReference {
+    owner(&format!("{RBAC}/v1"), kind, name, uid)
 }
 
 /// The namespaces that a binding's subjects stand for.
@@ -70,12 +63,8 @@ fn role_ref(kind: &str, name: &str) -> RoleRef {
     RoleRef { api_group: Some(RBAC.to_owned()), kind: kind.to_owned(), name: name.to_owned() }
 }
 
-fn owned_by(kind: &str, name: &str, uid: Option<&str>) -> Option<Vec<OwnerReference>> {
-    Some(vec![owner(&format!("{RBAC}/v1"), kind, name, uid?)])
-}
-
-fn metadata(name: &str, namespace: Option<String>, owner_references: Option<Vec<OwnerReference>>) -> ObjectMeta {
-    ObjectMeta { name: Some(name.to_owned()), namespace, labels: Some(managed([])), owner_references, ..ObjectMeta::default() }
+fn metadata(name: &str, namespace: Option<String>) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), namespace, labels: Some(managed([])), ..ObjectMeta::default() }
 }
 
 #[cfg(test)]

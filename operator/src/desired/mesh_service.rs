@@ -12,9 +12,9 @@ use super::{Plan, Settings, managed, metadata_is, owned, owner};
 use crate::world::{Pod, Ref, Service, Tenant, World, selects};
 
 /// Longest list of identities (schema of the kind).
-const IDENTITIES_MAX: usize = 256;
+pub const IDENTITIES_MAX: usize = 256;
 /// Longest list of pods outside the mesh (schema of the kind).
-const OUTSIDE_MAX: usize = 5000;
+pub const OUTSIDE_MAX: usize = 5000;
 
 /// What to write for a Service, or for one that is gone.
 #[must_use]

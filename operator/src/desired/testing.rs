@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Settings, bindings::Roles};
+use super::Settings;
 use crate::world::{Change, World};
 
 pub(crate) fn settings() -> Settings {
@@ -10,7 +10,6 @@ pub(crate) fn settings() -> Settings {
         system_namespace: "tulle-system".into(),
         trust_domain: "cluster.local".parse().expect("a trust domain"),
         cluster_domain: "cluster.local".into(),
-        roles: Roles { proxy_uid: Some("r1".into()), bundle_uid: None },
     }
 }
 
