@@ -42,6 +42,12 @@ impl CallError {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 404)
     }
 
+    /// Whether the namespace takes no new objects, because it ends (cause `NamespaceTerminating`).
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        matches!(self, Self::Api(error) if is_ending(error))
+    }
+
     /// Whether somebody else made it first, or changed it meanwhile.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
@@ -145,7 +151,9 @@ impl Writer {
             secondary: None,
         };
         let published = tokio::time::timeout(CALL_TIMEOUT, self.recorder.publish(&event, about)).await;
-        if let Ok(Err(error)) = published {
+        if let Ok(Err(error)) = published
+            && !is_ending(&error)
+        {
             tracing::warn!(%error, reason, name = about.name, namespace = about.namespace, "event not written");
         }
     }
@@ -193,6 +201,10 @@ pub async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Timeout),
     }
+}
+
+fn is_ending(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains("because it is being terminated"))
 }
 
 fn manager() -> PatchParams {

@@ -157,7 +157,10 @@ impl Loop {
                 }
             }
             Err(CallError::NotLeader) => {}
-            Err(error) => tracing::warn!(kind = key.kind(), ?key, %error, "not written, trying again"),
+            Err(error) => {
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(kind = key.kind(), ?key, error, "not written, trying again");
+            }
         }
     }
 

@@ -93,7 +93,10 @@ impl Candidate {
                     return Some(fence);
                 }
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, lease = self.name, "lease not read or taken, trying again"),
+                Err(error) => {
+                    let error = format!("{:#}", anyhow::Error::from(error));
+                    tracing::warn!(error, lease = self.name, "lease not read or taken, trying again");
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -118,7 +121,10 @@ impl Candidate {
                     tracing::warn!(lease = self.name, "another replica holds the lease");
                     break;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "lease not renewed, trying again"),
+                Ok(Err(error)) => {
+                    let error = format!("{:#}", anyhow::Error::from(error));
+                    tracing::warn!(error, lease = self.name, "lease not renewed, trying again");
+                }
                 Err(_) => {}
             }
             if !fence.holds() {

@@ -10,7 +10,8 @@ use tulle_operator::{run, uninstall};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
-    tulle_runtime::telemetry::init(&cli.log)?;
+    // kube logs each failed call as an error of its own; the caller, who knows what it was for, logs it as well.
+    tulle_runtime::telemetry::init(&format!("kube_client::client::builder=off,{}", cli.log))?;
     tulle_runtime::tls::install_provider()?;
     let result = match cli.command {
         Command::Run(config) => run::run(config).await,

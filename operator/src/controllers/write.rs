@@ -122,16 +122,12 @@ where
     Ok(unless_gone(writer.apply_status(&api, &of.name, &part).await)?.map(cut::user))
 }
 
-/// A namespace that ends takes no new objects (403, cause `NamespaceTerminating`), one that is gone has none (404):
-/// nothing is left to do, the watches will tell the same.
+/// A namespace that ends takes no new objects, one that is gone has none: nothing is left to do, the watches will tell
+/// the same.
 fn unless_gone<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match result {
         Ok(written) => Ok(Some(written)),
-        Err(CallError::Api(kube::Error::Api(status)))
-            if status.code == 404 || status.message.contains("because it is being terminated") =>
-        {
-            Ok(None)
-        }
+        Err(error) if error.is_not_found() || error.is_ending() => Ok(None),
         Err(error) => Err(error),
     }
 }
