@@ -19,8 +19,9 @@ use tulle_crds::labels::{INJECT_DISABLED, INJECT_ENABLED, INJECT_LABEL};
 
 /// Which selector of the webhook configuration brought the pod here.
 ///
-/// The API server reads the namespace's labels before it calls, and calls another path for each case. The webhook therefore needs
-/// no watch on namespaces, and cannot be behind: a pod created right after its namespace was labelled is judged by the new label.
+/// The API server reads the namespace's labels before it calls, and calls another path for each case. The webhook
+/// therefore needs no watch on namespaces, and cannot be behind: a pod created right after its namespace was labelled
+/// is judged by the new label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Who opted in.
@@ -96,7 +97,8 @@ pub fn decide(pod: &Value, namespace: &str, origin: Origin, settings: &Settings)
     }
 }
 
-/// The pod's own label is closer than the namespace's, so it wins both ways. A value that is neither word is no opinion.
+/// The pod's own label is closer than the namespace's, so it wins both ways. A value that is neither word is no
+/// opinion.
 fn not_wanted(pod: Pod<'_>, opt_in: OptIn) -> Option<Skip> {
     match (pod.label(INJECT_LABEL), opt_in) {
         (Some(INJECT_DISABLED), _) => Some(Skip::OptedOut),
@@ -105,7 +107,8 @@ fn not_wanted(pod: Pod<'_>, opt_in: OptIn) -> Option<Skip> {
     }
 }
 
-/// Judged by the containers. The label alone proves nothing: a template may carry it by mistake and would then start unmeshed.
+/// Judged by the containers. The label alone proves nothing: a template may carry it by mistake and would then start
+/// unmeshed.
 fn is_injected(pod: Pod<'_>) -> bool {
     let has = |name| pod.containers().any(|container| container.list == "initContainers" && container.name() == name);
     has(REDIRECT_CONTAINER) && has(PROXY_CONTAINER)

@@ -92,6 +92,8 @@ async fn test_server() -> anyhow::Result<()> {
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {
     match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
         Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.with_context(|| format!("listen on port {port}")),
+        Err(_) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.with_context(|| format!("listen on port {port}"))
+        }
     }
 }

@@ -6,7 +6,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Seconds. A review takes well under a millisecond; the API server gives up after the configuration's `timeoutSeconds`.
+/// Seconds. A review takes well under a millisecond; the API server gives up after the configuration's
+/// `timeoutSeconds`.
 const BUCKETS: [f64; 8] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1, 1.0];
 
 /// The webhook's metrics. Cloning gives another handle to the same counters.

@@ -1,6 +1,7 @@
 //! AdmissionReview (`admission.k8s.io/v1`) in and out.
 //!
-//! Own types with only the fields used: the object stays JSON, so nothing of a newer Kubernetes version is lost or refused.
+//! Own types with only the fields used: the object stays JSON, so nothing of a newer Kubernetes version is lost or
+//! refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -177,7 +178,10 @@ mod tests {
     fn deny_is_an_invalid_object_with_a_sentence() {
         let review = answer(Answer::Deny("TUL1011: because".into()));
         assert_eq!(review["response"]["allowed"], false);
-        assert_eq!(review["response"]["status"], json!({"code": 422, "reason": "Invalid", "message": "TUL1011: because"}));
+        assert_eq!(
+            review["response"]["status"],
+            json!({"code": 422, "reason": "Invalid", "message": "TUL1011: because"})
+        );
     }
 
     #[test]
@@ -185,6 +189,8 @@ mod tests {
         let review = answer(Answer::Allow { patch: None, warnings: vec!["é".repeat(1000); 100] });
         let warnings = review["response"]["warnings"].as_array().expect("a list");
         assert_eq!(warnings.len(), MAX_WARNINGS);
-        assert!(warnings.iter().all(|text| text.as_str().is_some_and(|text| text.chars().count() == MAX_WARNING_CHARS)));
+        assert!(
+            warnings.iter().all(|text| text.as_str().is_some_and(|text| text.chars().count() == MAX_WARNING_CHARS))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The two ends of `helm test`: a server, and a client that calls it through the mesh and looks whether the mesh was there.
+//! The two ends of `helm test`: a server, and a client that calls it through the mesh and looks whether the mesh was
+//! there.
 //!
 //! They live in this binary because its image is on every cluster that has the chart, and needs nothing from outside.
 
@@ -44,9 +45,13 @@ pub async fn call(url: &Uri) -> anyhow::Result<String> {
     let greeting = reached(url).await?;
     ensure!(greeting == GREETING, "{url} answered {greeting:?} instead of the test server's greeting");
     let metrics: Uri = format!("http://127.0.0.1:{HEALTH_PORT}/metrics").parse().context("the proxy's address")?;
-    let text = fetch(&metrics).await.context("this pod has no proxy; was its namespace labelled tulle.dev/inject=enabled?")?;
+    let text =
+        fetch(&metrics).await.context("this pod has no proxy; was its namespace labelled tulle.dev/inject=enabled?")?;
     let calls = mutual_tls_calls(&text);
-    ensure!(calls > 0, "{url} answered, but not over mutual TLS; see the log of the container tulle-proxy of both pods");
+    ensure!(
+        calls > 0,
+        "{url} answered, but not over mutual TLS; see the log of the container tulle-proxy of both pods"
+    );
     Ok(format!("{url} answered; {calls} call(s) over mutual TLS"))
 }
 
@@ -69,7 +74,8 @@ async fn fetch(url: &Uri) -> anyhow::Result<String> {
 
 async fn get_once(url: &Uri) -> anyhow::Result<String> {
     let host = url.host().context("the URL names no host")?;
-    let stream = TcpStream::connect((host, url.port_u16().unwrap_or(80))).await.with_context(|| format!("connect to {host}"))?;
+    let stream =
+        TcpStream::connect((host, url.port_u16().unwrap_or(80))).await.with_context(|| format!("connect to {host}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let request = Request::get(url.path()).header(hyper::header::HOST, host).body(Empty::<Bytes>::new())?;

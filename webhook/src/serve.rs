@@ -18,8 +18,8 @@ use tulle_crds::into_core::Ctx;
 
 /// Largest review read, in bytes: the API server accepts objects of up to 3 MiB and sends the old and the new one.
 const BODY_BYTES_MAX: usize = 7 * 1024 * 1024;
-/// Reviews worked on at once; more wait their turn. Each may hold a body of that size as text and as a tree, and a decision takes
-/// well under a millisecond, so this bounds memory and costs no time.
+/// Reviews worked on at once; more wait their turn. Each may hold a body of that size as text and as a tree, and a
+/// decision takes well under a millisecond, so this bounds memory and costs no time.
 const REVIEWS_MAX: usize = 16;
 
 /// The paths of the webhook configuration that bring pods, with what each says about the pod.
@@ -73,7 +73,10 @@ impl Reviewer {
         decide: impl FnOnce(&Reviewer, &Request) -> (Answer, Review),
     ) -> Result<Json<ReviewOut>, (StatusCode, &'static str)> {
         if !review.is_supported() {
-            return Err((StatusCode::BAD_REQUEST, "only admission.k8s.io/v1 is spoken here; upgrade the webhook configuration"));
+            return Err((
+                StatusCode::BAD_REQUEST,
+                "only admission.k8s.io/v1 is spoken here; upgrade the webhook configuration",
+            ));
         }
         let start = Instant::now();
         let (answer, labels) = decide(self, &review.request);

@@ -1,4 +1,5 @@
-//! Whether an object of the mesh can mean anything: the same parser as the operator's and the proxy's, so the same sentence.
+//! Whether an object of the mesh can mean anything: the same parser as the operator's and the proxy's, so the same
+//! sentence.
 
 use crate::review::Request;
 use serde::de::DeserializeOwned;
@@ -21,8 +22,12 @@ pub struct Rejection {
 /// The first mistake of the spec.
 pub fn validate(request: &Request, context: &Ctx) -> (&'static str, Result<(), Rejection>) {
     let (kind, judge): (_, Judge) = match request.kind.kind.as_str() {
-        "VirtualService" => ("VirtualService", |object, context| judge(object, |it| parse_virtual_service(it, context).map(drop))),
-        "TrafficSplit" => ("TrafficSplit", |object, context| judge(object, |it| parse_traffic_split(it, context).map(drop))),
+        "VirtualService" => {
+            ("VirtualService", |object, context| judge(object, |it| parse_virtual_service(it, context).map(drop)))
+        }
+        "TrafficSplit" => {
+            ("TrafficSplit", |object, context| judge(object, |it| parse_traffic_split(it, context).map(drop)))
+        }
         "MeshPolicy" => ("MeshPolicy", |object, context| judge(object, |it| parse_mesh_policy(it, context).map(drop))),
         _ => return ("other", Ok(())),
     };
@@ -34,8 +39,9 @@ pub fn validate(request: &Request, context: &Ctx) -> (&'static str, Result<(), R
 
 type Judge = fn(Value, &Ctx) -> Result<(), Rejection>;
 
-/// Nothing new to judge: a wrong object that is already stored, perhaps while no webhook was up, must stay possible to label, and
-/// to delete where somebody put a finalizer on it (the API server ratchets its own validation likewise, KEP-4008).
+/// Nothing new to judge: a wrong object that is already stored, perhaps while no webhook was up, must stay possible to
+/// label, and to delete where somebody put a finalizer on it (the API server ratchets its own validation likewise,
+/// KEP-4008).
 fn is_settled(request: &Request) -> bool {
     let unchanged = !request.old_object.is_null() && request.old_object["spec"] == request.object["spec"];
     unchanged || !request.object["metadata"]["deletionTimestamp"].is_null()

@@ -25,9 +25,32 @@ fn anything() -> impl Strategy<Value = Value> {
 /// Field names the injector looks at, so that strange values stand where it looks.
 fn word() -> impl Strategy<Value = String> {
     const WORDS: &[&str] = &[
-        "name", "labels", "annotations", "containers", "initContainers", "volumes", "livenessProbe", "httpGet", "tcpSocket",
-        "grpc", "port", "ports", "containerPort", "securityContext", "runAsUser", "resources", "restartPolicy", "metadata", "spec",
-        "ownerReferences", "proxy.tulle.dev/workers", "tulle.dev/inject", "host", "os", "timeoutSeconds", "httpHeaders",
+        "name",
+        "labels",
+        "annotations",
+        "containers",
+        "initContainers",
+        "volumes",
+        "livenessProbe",
+        "httpGet",
+        "tcpSocket",
+        "grpc",
+        "port",
+        "ports",
+        "containerPort",
+        "securityContext",
+        "runAsUser",
+        "resources",
+        "restartPolicy",
+        "metadata",
+        "spec",
+        "ownerReferences",
+        "proxy.tulle.dev/workers",
+        "tulle.dev/inject",
+        "host",
+        "os",
+        "timeoutSeconds",
+        "httpHeaders",
     ];
     prop::sample::select(WORDS).prop_map(str::to_owned)
 }
@@ -35,15 +58,17 @@ fn word() -> impl Strategy<Value = String> {
 /// A pod with something strange in it.
 fn pod() -> impl Strategy<Value = Value> {
     let containers = || prop::collection::vec(anything(), 0..3);
-    (anything(), anything(), containers(), containers(), anything()).prop_map(|(labels, owners, init, containers, rest)| {
-        let mut spec = json!({"containers": containers, "initContainers": init});
-        if let (Some(spec), Value::Object(rest)) = (spec.as_object_mut(), rest) {
-            rest.into_iter().for_each(|(key, value)| {
-                spec.entry(key).or_insert(value);
-            });
-        }
-        json!({"metadata": {"name": "web", "labels": labels, "ownerReferences": owners}, "spec": spec})
-    })
+    (anything(), anything(), containers(), containers(), anything()).prop_map(
+        |(labels, owners, init, containers, rest)| {
+            let mut spec = json!({"containers": containers, "initContainers": init});
+            if let (Some(spec), Value::Object(rest)) = (spec.as_object_mut(), rest) {
+                rest.into_iter().for_each(|(key, value)| {
+                    spec.entry(key).or_insert(value);
+                });
+            }
+            json!({"metadata": {"name": "web", "labels": labels, "ownerReferences": owners}, "spec": spec})
+        },
+    )
 }
 
 fn settings() -> Settings {

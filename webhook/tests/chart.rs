@@ -1,6 +1,7 @@
 //! The chart: it sets what the binary reads, and what it renders is safe.
 //!
-//! The tests that render need Helm: `HELM=<path of helm> cargo test -p tulle-webhook --test chart -- --include-ignored`.
+//! The tests that render need Helm: `HELM=<path of helm> cargo test -p tulle-webhook --test chart --
+//! --include-ignored`.
 
 use clap::{Args, Command};
 use serde_json::Value;
@@ -78,7 +79,8 @@ fn the_definitions_are_those_of_the_crate() {
 fn helm(arguments: &[&str]) -> Result<String, String> {
     let program = std::env::var_os("HELM").unwrap_or_else(|| "helm".into());
     let mut command = std::process::Command::new(&program);
-    let output = command.args(arguments).arg(chart()).output().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let output =
+        command.args(arguments).arg(chart()).output().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
@@ -87,7 +89,8 @@ fn rendered(values: &[&str]) -> Vec<Value> {
     let mut arguments = vec!["template", "release", "--namespace", "mesh"];
     arguments.extend(values.iter().flat_map(|value| ["--set", value]));
     let text = helm(&arguments).unwrap_or_else(|error| panic!("{values:?}: {error}"));
-    let objects: Vec<Value> = serde_saphyr::from_str_multiple(&text).unwrap_or_else(|error| panic!("{values:?}: {error}"));
+    let objects: Vec<Value> =
+        serde_saphyr::from_str_multiple(&text).unwrap_or_else(|error| panic!("{values:?}: {error}"));
     objects.into_iter().filter(Value::is_object).collect()
 }
 
@@ -154,7 +157,9 @@ fn pod_webhooks_are_closed_and_leave_the_cluster_alone() {
         // Opting in is always required: by the namespace's label or by the pod's.
         let opt_in = |selector: &str| {
             let expressions = list(&webhook[selector]["matchExpressions"]);
-            expressions.iter().any(|it| it["key"] == "tulle.dev/inject" && it["operator"] == "In" && it["values"][0] == "enabled")
+            expressions
+                .iter()
+                .any(|it| it["key"] == "tulle.dev/inject" && it["operator"] == "In" && it["values"][0] == "enabled")
         };
         assert!(opt_in("namespaceSelector") != opt_in("objectSelector"), "{}", webhook["name"]);
     }
@@ -174,7 +179,8 @@ fn roles_hold_no_wildcards_and_proxies_only_read() {
             let secrets = list(&rule["resources"]).contains(&"secrets".into());
             assert!(!(secrets && cluster_wide), "{name} reads Secrets of all namespaces");
             if name.starts_with("tulle-proxy") {
-                let read_only = list(&rule["verbs"]).iter().all(|verb| ["get", "list", "watch"].iter().any(|read| verb == read));
+                let read_only =
+                    list(&rule["verbs"]).iter().all(|verb| ["get", "list", "watch"].iter().any(|read| verb == read));
                 assert!(read_only, "{name}: {rule}");
             }
         }
@@ -200,7 +206,8 @@ fn options_add_and_remove_objects() {
     }
     let kept = |values: &[&str]| {
         let objects = rendered(values);
-        of_kind(&objects, "CustomResourceDefinition").all(|it| it["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep")
+        of_kind(&objects, "CustomResourceDefinition")
+            .all(|it| it["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep")
     };
     assert!(kept(&[]) && !kept(&["crds.keep=false"]));
 }

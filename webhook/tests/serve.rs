@@ -21,7 +21,8 @@ struct Arguments {
 }
 
 fn webhook() -> (Router, Registry) {
-    let arguments = ["test", "--proxy-image", "proxy:1", "--issuer", "issuer:15012", "--excluded-namespaces", "kube-system,a"];
+    let arguments =
+        ["test", "--proxy-image", "proxy:1", "--issuer", "issuer:15012", "--excluded-namespaces", "kube-system,a"];
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     (routes(Arguments::parse_from(arguments).config, metrics), registry)
@@ -44,7 +45,8 @@ fn pod(label: Option<&str>) -> Value {
 }
 
 async fn post(webhook: &Router, path: &str, body: String) -> (StatusCode, Value) {
-    let request = Request::post(path).header("content-type", "application/json").body(Body::from(body)).expect("a request");
+    let request =
+        Request::post(path).header("content-type", "application/json").body(Body::from(body)).expect("a request");
     let response = webhook.clone().oneshot(request).await.expect("routers do not fail");
     let status = response.status();
     let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
@@ -78,7 +80,11 @@ async fn each_path_knows_why_it_was_called() {
     ];
     for (path, namespace, label, expected) in table {
         let (status, answer) = post(&webhook, path, review(namespace, &pod(label)).to_string()).await;
-        assert_eq!((status, verdict(&answer).as_str()), (StatusCode::OK, expected), "{path} in {namespace}, pod {label:?}");
+        assert_eq!(
+            (status, verdict(&answer).as_str()),
+            (StatusCode::OK, expected),
+            "{path} in {namespace}, pod {label:?}"
+        );
     }
 }
 
@@ -138,7 +144,11 @@ async fn what_is_no_review_is_refused() {
 #[tokio::test]
 async fn reviews_are_counted_by_outcome_and_reason() {
     let (webhook, registry) = webhook();
-    for (path, label) in [("/inject/namespace", None), ("/inject/namespace", Some("disabled")), ("/inject/pod/confined", Some("enabled"))] {
+    for (path, label) in [
+        ("/inject/namespace", None),
+        ("/inject/namespace", Some("disabled")),
+        ("/inject/pod/confined", Some("enabled")),
+    ] {
         post(&webhook, path, review("shop", &pod(label)).to_string()).await;
     }
     let mut text = String::new();

@@ -1,4 +1,5 @@
-//! The injection as a JSON patch (RFC 6902): a list of additions, so that everything else in the pod stays as the user wrote it.
+//! The injection as a JSON patch (RFC 6902): a list of additions, so that everything else in the pod stays as the user
+//! wrote it.
 
 use super::pod::Pod;
 use super::probes::{self, Rewrite};

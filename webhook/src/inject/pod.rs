@@ -1,7 +1,7 @@
 //! Read-only views of a pod as the API server sent it.
 //!
-//! The pod stays JSON: typed structs would drop fields of newer Kubernetes versions, and a patch computed from them would remove
-//! what the user wrote.
+//! The pod stays JSON: typed structs would drop fields of newer Kubernetes versions, and a patch computed from them
+//! would remove what the user wrote.
 
 use serde_json::Value;
 
@@ -78,7 +78,8 @@ impl<'a> Container<'a> {
         self.value["ports"].as_array().into_iter().flatten()
     }
 
-    /// The number of a port reference: itself, or the container's own port of that name, which is where the kubelet looks too.
+    /// The number of a port reference: itself, or the container's own port of that name, which is where the kubelet
+    /// looks too.
     pub fn resolve_port(self, reference: &Value) -> Option<u16> {
         let number = match reference {
             Value::Number(number) => number.as_u64(),

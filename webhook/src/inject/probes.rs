@@ -1,8 +1,8 @@
 //! Kubelet probes, redirected to the proxy's prober.
 //!
-//! The kubelet speaks plaintext and has no mesh identity, so under STRICT its probes would be refused; and a TCP probe of a captured
-//! port would always succeed, because the proxy accepts the connection. The proxy therefore answers on its own port and runs the
-//! real check against the application.
+//! The kubelet speaks plaintext and has no mesh identity, so under STRICT its probes would be refused; and a TCP probe
+//! of a captured port would always succeed, because the proxy accepts the connection. The proxy therefore answers on
+//! its own port and runs the real check against the application.
 
 use super::pod::{Container, Pod};
 use serde_json::{Value, json};
@@ -42,7 +42,9 @@ pub fn rewrite(pod: Pod<'_>) -> (Vec<Rewrite>, ProbeTable) {
 pub fn ports(pod: Pod<'_>) -> impl Iterator<Item = (String, u16)> {
     network_probes(pod).filter_map(|(container, field, probe)| {
         let port = match parse(container, probe)?.action {
-            ProbeAction::HttpGet { port, .. } | ProbeAction::TcpSocket { port } | ProbeAction::Grpc { port, .. } => port,
+            ProbeAction::HttpGet { port, .. } | ProbeAction::TcpSocket { port } | ProbeAction::Grpc { port, .. } => {
+                port
+            }
         };
         Some((format!("{}.{field} of container {}", container.list, container.name()), port))
     })
@@ -68,8 +70,8 @@ fn network_probes(pod: Pod<'_>) -> impl Iterator<Item = (Container<'_>, &'static
     })
 }
 
-/// The probe as the proxy will run it. `None` where the proxy cannot stand in: a probe with a `host` of its own asks something else
-/// than this pod, and an unknown port name fails at the kubelet with a message of its own.
+/// The probe as the proxy will run it. `None` where the proxy cannot stand in: a probe with a `host` of its own asks
+/// something else than this pod, and an unknown port name fails at the kubelet with a message of its own.
 fn parse(container: Container<'_>, probe: &Value) -> Option<Probe> {
     let timeout = probe["timeoutSeconds"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
     let action = if probe["httpGet"].is_object() {

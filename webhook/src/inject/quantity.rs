@@ -8,7 +8,8 @@ pub(super) struct Quantity(i128);
 const MAX_DIGITS: usize = 18;
 
 impl Quantity {
-    /// Parses `500m`, `0.5`, `64Mi`, `1e3` (apimachinery `resource.Quantity`); `None` for anything else and for negative amounts.
+    /// Parses `500m`, `0.5`, `64Mi`, `1e3` (apimachinery `resource.Quantity`); `None` for anything else and for
+    /// negative amounts.
     pub(super) fn parse(text: &str) -> Option<Quantity> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, suffix) = text.split_at(end);
@@ -24,7 +25,8 @@ impl Quantity {
 
     /// The amount rounded up to whole units: 1.5 CPUs are 2.
     pub(super) fn ceil(self) -> u64 {
-        u64::try_from(self.0.div_euclid(1_000_000_000) + i128::from(self.0.rem_euclid(1_000_000_000) > 0)).unwrap_or(u64::MAX)
+        u64::try_from(self.0.div_euclid(1_000_000_000) + i128::from(self.0.rem_euclid(1_000_000_000) > 0))
+            .unwrap_or(u64::MAX)
     }
 }
 
@@ -65,7 +67,15 @@ mod tests {
 
     #[test]
     fn quantities_compare_by_amount() {
-        let equal = [("500m", "0.5"), ("1Ki", "1024"), ("1e3", "1k"), ("1.5Gi", "1536Mi"), ("1E", "1000P"), ("0", "0m"), ("1.", "1")];
+        let equal = [
+            ("500m", "0.5"),
+            ("1Ki", "1024"),
+            ("1e3", "1k"),
+            ("1.5Gi", "1536Mi"),
+            ("1E", "1000P"),
+            ("0", "0m"),
+            ("1.", "1"),
+        ];
         for (left, right) in equal {
             assert_eq!(Quantity::parse(left).expect(left), Quantity::parse(right).expect(right), "{left} = {right}");
         }
@@ -74,7 +84,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for text in ["", "m", ".", "-1", "+1", "1 Gi", "1Zi", "1e99", "1e", "1.2.3", "ten", "1234567890123456789", "1\n"] {
+        for text in
+            ["", "m", ".", "-1", "+1", "1 Gi", "1Zi", "1e99", "1e", "1.2.3", "ten", "1234567890123456789", "1\n"]
+        {
             assert_eq!(Quantity::parse(text), None, "{text:?}");
         }
     }

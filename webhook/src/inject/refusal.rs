@@ -1,4 +1,5 @@
-//! Pods that cannot work with a sidecar. They are refused with what to do, instead of starting outside the mesh or breaking later.
+//! Pods that cannot work with a sidecar. They are refused with what to do, instead of starting outside the mesh or
+//! breaking later.
 
 use super::pod::Pod;
 use super::{Origin, probes};
@@ -28,8 +29,8 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// The first thing that keeps this pod from working in the mesh. The order goes from what the user can change least to what is
-/// changed easily.
+/// The first thing that keeps this pod from working in the mesh. The order goes from what the user can change least to
+/// what is changed easily.
 pub fn obstacle(pod: Pod<'_>, origin: Origin) -> Option<Refusal> {
     windows(pod)
         .or_else(|| host_network(pod))
@@ -61,7 +62,8 @@ fn reserved_name(pod: Pod<'_>) -> Option<Refusal> {
     let containers = [sidecar::PROXY_CONTAINER, sidecar::REDIRECT_CONTAINER];
     let volumes = [sidecar::API_VOLUME, sidecar::IDENTITY_VOLUME, sidecar::POD_VOLUME];
     let of_container = containers.into_iter().find(|name| pod.has_container(name)).map(|name| ("container", name));
-    let has_volume = |name: &str| pod.spec("volumes").as_array().into_iter().flatten().any(|volume| volume["name"] == name);
+    let has_volume =
+        |name: &str| pod.spec("volumes").as_array().into_iter().flatten().any(|volume| volume["name"] == name);
     let (kind, name) =
         of_container.or_else(|| volumes.into_iter().find(|name| has_volume(name)).map(|name| ("volume", name)))?;
     Some(Refusal::new(Code::InjectReservedName, format!("the pod already has a {kind} named {name}")))
@@ -92,9 +94,10 @@ fn runs_as_proxy(place: &str, pod_or_container: &Value) -> Option<Refusal> {
 /// A port of the proxy, used by the application or asked by a probe: the proxy would collide with it, or probe itself.
 fn own_port(pod: Pod<'_>) -> Option<Refusal> {
     let declared = pod.containers().flat_map(|container| {
-        container.ports().filter(|port| port["protocol"] != "UDP").filter_map(move |port| {
-            Some((format!("container {}", container.name()), number(&port["containerPort"])?))
-        })
+        container
+            .ports()
+            .filter(|port| port["protocol"] != "UDP")
+            .filter_map(move |port| Some((format!("container {}", container.name()), number(&port["containerPort"])?)))
     });
     let (place, port) = declared.chain(probes::ports(pod)).find(|(_, port)| OWN_PORTS.contains(port))?;
     Some(Refusal::new(Code::InjectOwnPort, format!("{place} uses port {port}, which is the proxy's own")))

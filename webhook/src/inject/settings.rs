@@ -40,7 +40,8 @@ impl Settings {
     }
 }
 
-/// What a pod may change about its sidecar by annotation. An allow-list: image, user, identity and policy are not on it.
+/// What a pod may change about its sidecar by annotation. An allow-list: image, user, identity and policy are not on
+/// it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sidecar {
     /// Resources of the proxy.
@@ -87,8 +88,8 @@ impl FromStr for Resources {
 impl Sidecar {
     /// These defaults with the pod's annotations applied, or the first annotation that cannot be.
     pub fn overridden_by(mut self, pod: Pod<'_>) -> Result<Sidecar, Refusal> {
-        // A pod with resources of its own as a whole (KEP-2837) has room for the proxy or not: its containers' requests may not
-        // add up to more, so nothing is added that was not asked for.
+        // A pod with resources of its own as a whole (KEP-2837) has room for the proxy or not: its containers' requests
+        // may not add up to more, so nothing is added that was not asked for.
         if pod.spec("resources").is_object() {
             self.resources = Resources::default();
         }
@@ -119,11 +120,15 @@ impl Sidecar {
             labels::CPU_LIMIT => put(limits, "cpu", value)?,
             labels::MEMORY_REQUEST => put(requests, "memory", value)?,
             labels::MEMORY_LIMIT => put(limits, "memory", value)?,
-            labels::LOG => self.log = log_filter(value).ok_or("a log filter such as info,tulle_proxy::outbound=debug")?.into(),
+            labels::LOG => {
+                self.log = log_filter(value).ok_or("a log filter such as info,tulle_proxy::outbound=debug")?.into()
+            }
             labels::ACCESS_LOG => self.access_log = access_log(value).ok_or("\"json\" or \"off\"")?,
             labels::SKIP_OUTBOUND_PORTS => self.skip_outbound_ports = port_list(value).ok_or(PORT_LIST)?.into(),
             labels::SKIP_INBOUND_PORTS => self.skip_inbound_ports = port_list(value).ok_or(PORT_LIST)?.into(),
-            labels::SKIP_OUTBOUND_NETWORKS => self.skip_outbound_networks = network_list(value).ok_or(NETWORK_LIST)?.into(),
+            labels::SKIP_OUTBOUND_NETWORKS => {
+                self.skip_outbound_networks = network_list(value).ok_or(NETWORK_LIST)?.into()
+            }
             labels::WORKERS => self.workers = Some(workers(value).ok_or("a number of threads between 1 and 256")?),
             _ => return Err("for an annotation that this release knows"),
         }
@@ -132,7 +137,8 @@ impl Sidecar {
 }
 
 impl Resources {
-    /// The API server refuses a request above its limit without saying where the numbers came from, so this comes first.
+    /// The API server refuses a request above its limit without saying where the numbers came from, so this comes
+    /// first.
     fn check(&self) -> Result<(), Refusal> {
         for (name, request) in &self.requests {
             let Some(limit) = self.limits.get(name) else { continue };

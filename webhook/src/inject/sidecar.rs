@@ -6,9 +6,9 @@ use super::workload::workload;
 use serde_json::{Value, json};
 use tulle_core::sidecar::{self, ProbeTable, env};
 
-/// Read permission for everybody. The kubelet owns projected files as root; only when all containers share one user or the pod has
-/// an `fsGroup` does it choose owner or group by itself (kubelet `projected.go`, `FsUserFrom`). Redirect and proxy never share one.
-/// Only the proxy mounts these volumes.
+/// Read permission for everybody. The kubelet owns projected files as root; only when all containers share one user or
+/// the pod has an `fsGroup` does it choose owner or group by itself (kubelet `projected.go`, `FsUserFrom`). Redirect
+/// and proxy never share one. Only the proxy mounts these volumes.
 const FILE_MODE: u32 = 0o644;
 
 /// The init container that programs the redirect. It runs once, as root, with one capability.
@@ -46,12 +46,12 @@ pub fn proxy_container(pod: Pod<'_>, settings: &Settings, sidecar: &Sidecar, pro
         "env": environment(pod, settings, sidecar, probes),
         "ports": [{"name": "tulle-health", "containerPort": sidecar::HEALTH_PORT, "protocol": "TCP"}],
         "resources": sidecar.resources,
-        // The pod's containers start when this has succeeded once. It may wait for the control plane as long as it takes: a pod
-        // that waits is better than one that restarts for ever.
+        // The pod's containers start when this has succeeded once. A proxy may wait ten minutes for the control plane:
+        // a pod that waits is better than one that restarts for ever.
         "startupProbe": {"httpGet": health("/ready"), "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 600},
-        // No readiness probe: once started the proxy serves whatever it last knew, and a cause that all proxies share would
-        // otherwise take every pod of the mesh out of service at once.
-        // Liveness is for a wedged process only; a minute is more than any throttled but healthy proxy needs to answer.
+        // No readiness probe: once started the proxy serves whatever it last knew, and a cause that all proxies share
+        // would otherwise take every pod of the mesh out of service at once. Liveness is for a wedged process only; a
+        // minute is more than any throttled but healthy proxy needs to answer.
         "livenessProbe": {"httpGet": health("/live"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
         "securityContext": {
             "runAsUser": sidecar::PROXY_UID,
@@ -75,7 +75,8 @@ pub fn proxy_container(pod: Pod<'_>, settings: &Settings, sidecar: &Sidecar, pro
 /// The proxy's volumes. They are its own, so `automountServiceAccountToken: false` changes nothing for it.
 pub fn volumes() -> [Value; 3] {
     let api_token = json!({"serviceAccountToken": {"path": "token", "expirationSeconds": sidecar::API_TOKEN_SECONDS}});
-    let cluster_root = json!({"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}});
+    let cluster_root =
+        json!({"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}});
     let identity_token = json!({"serviceAccountToken": {
         "path": "token",
         "audience": sidecar::IDENTITY_AUDIENCE,
@@ -132,7 +133,8 @@ fn skip_lists(sidecar: &Sidecar) -> Vec<Value> {
     .collect()
 }
 
-/// A literal value. `$` is doubled: the kubelet expands `$(NAME)` in values (core/v1 EnvVar), and probe paths come from the user.
+/// A literal value. `$` is doubled: the kubelet expands `$(NAME)` in values (core/v1 EnvVar), and probe paths come from
+/// the user.
 fn variable(name: &str, value: impl AsRef<str>) -> Value {
     json!({"name": name, "value": value.as_ref().replace('$', "$$")})
 }

@@ -64,7 +64,9 @@ fn opting_out_is_possible_for_what_would_be_refused() {
 #[test]
 fn a_bare_pod_can_be_patched() {
     let bare = json!({"metadata": {"name": "bare"}, "spec": {"containers": [{"name": "app"}]}});
-    let Decision::Inject { patch, .. } = decide(&bare, "shop", BY_NAMESPACE, &settings()) else { panic!("not injected") };
+    let Decision::Inject { patch, .. } = decide(&bare, "shop", BY_NAMESPACE, &settings()) else {
+        panic!("not injected")
+    };
     let mut patched = bare.clone();
     json_patch::patch(&mut patched, &patch).expect("the patch applies to the pod it was made for");
     assert_eq!(patched["spec"]["initContainers"].as_array().map(Vec::len), Some(2));

@@ -2,7 +2,8 @@
 
 use super::pod::Pod;
 
-/// `kind/name` of the workload that owns the pod, as far as the pod's own metadata tells: `deployment/web`, `job/import`.
+/// `kind/name` of the workload that owns the pod, as far as the pod's own metadata tells: `deployment/web`,
+/// `job/import`.
 pub(super) fn workload(pod: Pod<'_>) -> String {
     let owners = pod.0["metadata"]["ownerReferences"].as_array();
     let controller = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
@@ -29,8 +30,8 @@ fn deployment_of<'a>(replica_set: &'a str, hash: Option<&str>) -> Option<&'a str
     replica_set.strip_suffix(hash?)?.strip_suffix('-')
 }
 
-/// A CronJob names its Jobs `<cronjob>-<minutes since 1970>`, eight digits until the year 2160. Without this each run of a
-/// CronJob would be a new metric series.
+/// A CronJob names its Jobs `<cronjob>-<minutes since 1970>`, eight digits until the year 2160. Without this each run
+/// of a CronJob would be a new metric series.
 fn cron_job_of(job: &str) -> Option<&str> {
     let (cron_job, minutes) = job.rsplit_once('-')?;
     let scheduled = minutes.len() == 8 && minutes.bytes().all(|byte| byte.is_ascii_digit());

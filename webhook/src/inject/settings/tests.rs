@@ -40,7 +40,10 @@ fn annotations_override_the_defaults() {
     assert!(sidecar(labels::ACCESS_LOG, "json").access_log);
     assert_eq!(sidecar(labels::SKIP_OUTBOUND_PORTS, "22,9000-9100").skip_outbound_ports, "22,9000-9100");
     assert_eq!(sidecar(labels::SKIP_INBOUND_PORTS, "9090").skip_inbound_ports, "9090");
-    assert_eq!(sidecar(labels::SKIP_OUTBOUND_NETWORKS, "10.0.0.0/8,fd00::/8").skip_outbound_networks, "10.0.0.0/8,fd00::/8");
+    assert_eq!(
+        sidecar(labels::SKIP_OUTBOUND_NETWORKS, "10.0.0.0/8,fd00::/8").skip_outbound_networks,
+        "10.0.0.0/8,fd00::/8"
+    );
     assert_eq!(sidecar(labels::WORKERS, "4").workers(), Some(4));
 }
 
