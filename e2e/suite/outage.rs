@@ -45,7 +45,11 @@ pub(crate) fn webhook(context: &Context) -> Result<()> {
     let system = context.cluster().kubectl().namespaced(mesh::SYSTEM_NAMESPACE);
     system.run(["scale", "deployment/tulle-webhook", "--replicas=0"])?;
     let _restored = Scaled(context);
-    wait::until(SOON, "the webhook to be gone", || Ok(mesh::control_plane(context.cluster(), "webhook")?.is_empty().then_some(())))?;
+    // Pods on their way out still answer, as they should: wait for the very last.
+    wait::until(SOON, "the webhook to be gone", || {
+        let pods = system.get_with(&["pods", "--selector", "app.kubernetes.io/component=webhook"])?;
+        Ok(pods["items"].as_array().is_some_and(Vec::is_empty).then_some(()))
+    })?;
     context.apply(&App::server("waiting").deployment())?;
     wait::until(SOON, "a pod to be refused", || {
         let events = context.kubectl().get_with(&["events", "--field-selector", "reason=FailedCreate"])?;
