@@ -5,6 +5,7 @@ mod crdgen;
 mod demo;
 mod images;
 mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -26,12 +27,14 @@ enum Task {
     Cluster(cluster::Task),
     /// Watch a canary move on a real Kubernetes, under load
     Demo(demo::Arguments),
-    /// Write crds/*.yaml from their Rust types
+    /// Write crds/*.yaml and the chart's copies from their Rust types
     Crdgen,
     /// Build the mesh's images as docker-archive tars
     Images(images::Arguments),
     /// Run every test: checks, unit and component tests, and the promises on a real cluster
     Test(test::Arguments),
+    /// Check the repository itself: modules, lengths, generated files, documents, dependencies
+    Tidy,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Crdgen => crdgen::run(),
         Task::Images(arguments) => images::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Tidy => tidy::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
