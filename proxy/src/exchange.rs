@@ -188,10 +188,10 @@ impl Answer {
         self.response.status() == StatusCode::SERVICE_UNAVAILABLE && self.response.headers().contains_key(UNPROCESSED)
     }
 
-    /// The response with a body that reports its end to `cells` and gives the connection back.
-    pub(crate) fn pass(self, cells: Arc<HttpCells>) -> Response<AnswerBody> {
+    /// The response with a body that reports its end to `cells` and gives the connection back; `active` ends with it.
+    pub(crate) fn pass(self, cells: Arc<HttpCells>, active: Active) -> Response<AnswerBody> {
         let (parts, incoming) = self.response.into_parts();
-        let passing = Passing { lease: Some(self.lease), in_flight: self.in_flight, cells, finished: false };
+        let passing = Passing { lease: Some(self.lease), in_flight: self.in_flight, cells, finished: false, _active: active };
         let completion = if http_body::Body::is_end_stream(&incoming) {
             passing.finished();
             None
@@ -209,6 +209,24 @@ pub(crate) struct Passing {
     in_flight: InFlight,
     cells: Arc<HttpCells>,
     finished: bool,
+    _active: Active,
+}
+
+/// Counts a request as active until its answer has ended.
+#[derive(Debug)]
+pub(crate) struct Active(Arc<HttpCells>);
+
+impl Active {
+    pub(crate) fn new(cells: &Arc<HttpCells>) -> Self {
+        cells.active.add(1);
+        Self(Arc::clone(cells))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.add(-1);
+    }
 }
 
 impl Completion for Passing {

@@ -27,6 +27,9 @@ use crate::upstream::{Key, Upstream, Way};
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(2);
 
+/// Enough to see every distinct refusal of a busy second.
+const REFUSALS_LOGGED_PER_SECOND: u32 = 20;
+
 /// What all threads share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -47,6 +50,15 @@ pub(crate) struct Worker {
     /// By address of the backend, which the view keeps alive.
     views: RefCell<HashMap<*const Backend, Rc<View>, FixedState>>,
     random: RefCell<fastrand::Rng>,
+    log: Cell<LogBudget>,
+}
+
+/// Refusals logged in the second that began at `since`.
+#[derive(Clone, Copy)]
+struct LogBudget {
+    since: Instant,
+    logged: u32,
+    suppressed: u64,
 }
 
 /// A backend as this thread balances over it.
@@ -86,6 +98,7 @@ impl Worker {
             upstreams: RefCell::default(),
             views: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
+            log: Cell::new(LogBudget { since: Instant::now(), logged: 0, suppressed: 0 }),
         })
     }
 
@@ -107,6 +120,22 @@ impl Worker {
     /// An identifier for a failure.
     pub(crate) fn failure_id(&self) -> FailureId {
         FailureId(self.draw())
+    }
+
+    /// Whether one more refusal may be logged: all are counted in the metrics, and a storm of them must not become one of log lines.
+    pub(crate) fn may_log(&self) -> bool {
+        let mut budget = self.log.get();
+        if budget.since.elapsed() >= Duration::from_secs(1) {
+            if budget.suppressed > 0 {
+                tracing::warn!(count = budget.suppressed, "further refusals were not logged, see tulle_refusals_total");
+            }
+            budget = LogBudget { since: Instant::now(), logged: 0, suppressed: 0 };
+        }
+        let allowed = budget.logged < REFUSALS_LOGGED_PER_SECOND;
+        budget.logged += u32::from(allowed);
+        budget.suppressed += u64::from(!allowed);
+        self.log.set(budget);
+        allowed
     }
 
     /// This thread's state for a backend.

@@ -11,7 +11,7 @@ use super::authorize::{self, Denied};
 use super::Connection;
 use crate::access_log::Entry;
 use crate::error::{self, Failure, FailureId, UNPROCESSED};
-use crate::exchange::{self, Answer, AnswerBody, Head, Processed};
+use crate::exchange::{self, Active, Answer, AnswerBody, Head, Processed};
 use crate::http::body::{RequestBody, ResponseBody, Rewind};
 use crate::http::{Version, headers, upgrade};
 use crate::metrics::{RefusalLabels, Side};
@@ -47,6 +47,7 @@ async fn forward(
     version: Version,
     started: Instant,
 ) -> Result<Response<AnswerBody>, Denied> {
+    let active = Active::new(&connection.cells);
     let upgrade = take_upgrade(&mut request, version);
     let (parts, incoming) = request.into_parts();
     let (body, rewind) = RequestBody::new(incoming);
@@ -73,7 +74,7 @@ async fn forward(
     let latency = started.elapsed();
     connection.cells.answered(status.as_u16(), latency);
     write_access_log(connection, &head, status.as_u16(), latency.as_secs_f64() * 1e3);
-    Ok(answer.pass(Arc::clone(&connection.cells)))
+    Ok(answer.pass(Arc::clone(&connection.cells), active))
 }
 
 /// Sends to the application, once more on a new connection where a kept one had been closed.
@@ -107,15 +108,17 @@ fn refuse(connection: &Connection, denied: &Denied, grpc: bool) -> Response<Answ
 pub(super) fn log_refused(worker: &Worker, id: FailureId, failure: &Failure, denied: Option<&Denied>) {
     let policy = denied.map_or_else(|| Arc::from(""), |denied| Arc::clone(&denied.policy));
     let rule = denied.and_then(|denied| denied.rule);
-    tracing::warn!(
-        %id,
-        code = failure.code.as_str(),
-        reason = failure.reason.as_str(),
-        policy = &*policy,
-        rule,
-        detail = failure.detail,
-        "inbound request refused"
-    );
+    if worker.may_log() {
+        tracing::warn!(
+            %id,
+            code = failure.code.as_str(),
+            reason = failure.reason.as_str(),
+            policy = &*policy,
+            rule,
+            detail = failure.detail,
+            "inbound request refused"
+        );
+    }
     let (reason, code) = (failure.reason.as_str(), failure.code.as_str());
     worker.metrics.refused(RefusalLabels { side: Side::Server, reason, code, policy });
 }

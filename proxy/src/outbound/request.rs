@@ -13,7 +13,7 @@ use super::decide::{self, Decision, Tried};
 use super::Connection;
 use crate::access_log::Entry;
 use crate::error::{self, Failure, FailureId, UNPROCESSED};
-use crate::exchange::{self, Answer, AnswerBody, Broken, Head, Processed};
+use crate::exchange::{self, Active, Answer, AnswerBody, Broken, Head, Processed};
 use crate::http::body::{RequestBody, ResponseBody, Rewind};
 use crate::http::{Version, headers, upgrade};
 use crate::metrics::cells::HttpCells;
@@ -58,6 +58,7 @@ async fn forward(
     }
     let decision = decide::decide(connection, Some(&HeadView(&head)))?;
     let attempts = Attempts { connection, decision: &decision, head: &head, rewind: &rewind };
+    let active = Active::new(&cells(connection, &decision, decision.view.upstreams[0].key.way));
     let (mut answer, upstream) = attempts.within(decision.timeout, body).await?;
     rewind.forget();
     if let Some((caller, _)) = upgrade
@@ -73,11 +74,11 @@ async fn forward(
     } else {
         clean_answer(answer.response.headers_mut());
     }
-    let cells = cells(connection, &decision, &upstream);
+    let cells = cells(connection, &decision, upstream.key.way);
     let latency = started.elapsed();
     cells.answered(answer.response.status().as_u16(), latency);
     write_access_log(connection, &decision, &head, &upstream, answer.response.status().as_u16(), latency);
-    Ok(answer.pass(cells))
+    Ok(answer.pass(cells, active))
 }
 
 /// The request's attempts on the endpoints of its backend.
@@ -196,8 +197,8 @@ fn clean_answer(headers: &mut http::HeaderMap) {
     headers.remove(UNPROCESSED);
 }
 
-fn cells(connection: &Connection, decision: &Decision, upstream: &Upstream) -> Arc<HttpCells> {
-    let mtls = upstream.key.way == Way::Mesh;
+fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
+    let mtls = way == Way::Mesh;
     decision.view.cells.get(&decision.service, mtls, || {
         connection.worker.metrics.http(labels(&connection.worker, decision, mtls))
     })
@@ -259,7 +260,15 @@ fn refuse(worker: &Worker, failure: &Failure, grpc: bool) -> Response<AnswerBody
 
 /// Logs and counts a refusal of this proxy toward its own application.
 pub(super) fn log_refused(worker: &Worker, id: FailureId, failure: &Failure) {
-    tracing::warn!(%id, code = failure.code.as_str(), reason = failure.reason.as_str(), detail = failure.detail, "outbound request refused");
+    if worker.may_log() {
+        tracing::warn!(
+            %id,
+            code = failure.code.as_str(),
+            reason = failure.reason.as_str(),
+            detail = failure.detail,
+            "outbound request refused"
+        );
+    }
     worker.metrics.refused(RefusalLabels {
         side: Side::Client,
         reason: failure.reason.as_str(),
