@@ -121,3 +121,16 @@ fn decisions_are_counted() {
     found(documents::decisions, [("docs/adr/0001-one.md", "# One\n\nStatus: accepted\n")], &["heading"]);
     found(documents::decisions, [("docs/adr/0001-one.md", "# 0001. One\n")], &["no line `Status"]);
 }
+
+/// Braces and parentheses of what the compiler accepts are balanced; where they are not, a literal was misread.
+#[test]
+fn every_file_is_read_to_its_end() {
+    let tree = Tree::read(paths::repository()).expect("the clone is readable");
+    for (path, text) in tree.ending(".rs") {
+        let code = source::code(text);
+        assert_eq!(code.lines().count(), text.lines().count(), "lines of {path}");
+        for (open, close) in [('{', '}'), ('(', ')'), ('[', ']')] {
+            assert_eq!(code.matches(open).count(), code.matches(close).count(), "{open}{close} in {path}");
+        }
+    }
+}
