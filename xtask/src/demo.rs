@@ -125,7 +125,7 @@ fn first_request(place: &Place, arguments: &Arguments, installed: Instant, repor
     Ok(load)
 }
 
-/// The namespace first: objects cannot be made in one that does not exist.
+/// In the order of their names: the namespace comes first.
 fn apply_examples(place: &Place) -> Result<()> {
     let folder = paths::repository().join("examples/canary");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -133,7 +133,7 @@ fn apply_examples(place: &Place) -> Result<()> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
-    files.sort_by_key(|path| (!path.ends_with("namespace.yaml"), path.clone()));
+    files.sort();
     for file in files {
         let text = std::fs::read_to_string(&file)?.replace("image: localhost/", &format!("image: {}/", place.registry()));
         place.kubectl().apply(&text).with_context(|| format!("cannot apply {}", file.display()))?;

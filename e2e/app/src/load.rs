@@ -26,12 +26,12 @@ const BACKLOG: usize = 50_000;
 /// Time for requests in flight after SIGTERM.
 const FINISH_WITHIN: Duration = Duration::from_secs(15);
 
-#[derive(clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// Where requests go, `http://host[:port]/path`; host and port alone count for TCP.
     #[arg(long)]
     target: Target,
-    /// Requests a second; 0 waits for `POST /start`.
+    /// Requests a second, from the first time the target answers at all; 0 waits for `POST /start`.
     #[arg(long, default_value_t = 0.0)]
     rps: f64,
     /// Requests to send before stopping; without it, until told.
@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         })
         .collect();
     if arguments.rps > 0.0 {
-        pacer.start(arguments.rps, arguments.count);
+        tokio::spawn(start_when_answered(arguments.clone(), pacer.clone(), stats.clone()));
     }
     output::json(&serde_json::json!({ "load": arguments.target.authority, "run": arguments.run, "mode": arguments.mode }))?;
 
@@ -99,6 +99,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     pacer.quit();
     let finished = tokio::time::timeout(FINISH_WITHIN, futures_util::future::join_all(workers)).await.is_ok();
     output::json(&serde_json::json!({ "finished": finished, "stats": stats::lock(&stats).report() }))
+}
+
+/// Pause between two attempts while the target starts.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whatever is applied at once starts in any order: a target that is not there yet is no failure of anybody. These first
+/// requests carry no id of the run and are not counted.
+async fn start_when_answered(arguments: Arguments, pacer: Pacer, stats: stats::Shared) {
+    let mut caller = Caller::new(arguments.mode, arguments.target, arguments.method, stats);
+    while !matches!(tokio::time::timeout(Duration::from_secs(1), caller.call("waiting")).await, Ok(Ok(_))) {
+        caller.hang_up();
+        tokio::time::sleep(ATTEMPT_PAUSE).await;
+    }
+    pacer.start(arguments.rps, arguments.count);
 }
 
 /// Takes one due request after the other; idle workers queue in order, so all connections see use.
