@@ -130,7 +130,11 @@ pub struct PolicySet {
 
 impl PolicySet {
     /// Keeps the policies that select the workload. Those in `system_namespace` select pods of the whole mesh.
-    pub fn new(policies: impl IntoIterator<Item = Policy>, workload: &Workload, system_namespace: &Namespace) -> PolicySet {
+    pub fn new(
+        policies: impl IntoIterator<Item = Policy>,
+        workload: &Workload,
+        system_namespace: &Namespace,
+    ) -> PolicySet {
         let mut policies: Vec<_> = policies
             .into_iter()
             .filter_map(|policy| Some((policy.scope(workload, system_namespace)?, policy)))

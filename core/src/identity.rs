@@ -73,7 +73,8 @@ impl FromStr for SpiffeId {
         let trust_domain = trust_domain.parse()?;
         let mut segments = path.split('/');
         let mut next = || segments.next();
-        let (Some("ns"), Some(namespace), Some("sa"), Some(service_account), None) = (next(), next(), next(), next(), next())
+        let (Some("ns"), Some(namespace), Some("sa"), Some(service_account), None) =
+            (next(), next(), next(), next(), next())
         else {
             return Err(IdentityError::Path);
         };
@@ -83,7 +84,12 @@ impl FromStr for SpiffeId {
         if !is_subdomain(service_account) {
             return Err(IdentityError::ServiceAccount);
         }
-        Ok(SpiffeId { text: text.into(), trust_domain, namespace: namespace.into(), service_account: service_account.into() })
+        Ok(SpiffeId {
+            text: text.into(),
+            trust_domain,
+            namespace: namespace.into(),
+            service_account: service_account.into(),
+        })
     }
 }
 
@@ -114,7 +120,8 @@ impl FromStr for TrustDomain {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<TrustDomain, IdentityError> {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_');
+        let allowed =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_');
         if text.is_empty() || text.len() > TRUST_DOMAIN_BYTES_MAX || !text.bytes().all(allowed) {
             return Err(IdentityError::TrustDomain);
         }

@@ -135,7 +135,9 @@ pub enum HostError {
         host: String,
     },
     /// A name outside the cluster.
-    #[error("{host:?} is not a Service of this cluster (expected name, name.namespace or name.namespace.svc.{cluster_domain})")]
+    #[error(
+        "{host:?} is not a Service of this cluster (expected name, name.namespace or name.namespace.svc.{cluster_domain})"
+    )]
     NotInCluster {
         /// As written.
         host: String,

@@ -85,7 +85,11 @@ fn is_plain(path: &str) -> bool {
 
 /// Characters of a path that stand for themselves: `pchar` without escapes (RFC 3986 §3.3), and the slash.
 fn is_kept(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'/' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+    is_unreserved(byte)
+        || matches!(
+            byte,
+            b'/' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+        )
 }
 
 /// RFC 3986 §2.3: these mean the same escaped or not.

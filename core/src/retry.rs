@@ -112,10 +112,8 @@ impl Condition {
     }
 
     fn covers(self, outcome: Outcome) -> bool {
-        let no_answer = matches!(
-            outcome,
-            Outcome::ConnectFailed | Outcome::RefusedStream | Outcome::Reset | Outcome::Timeout
-        );
+        let no_answer =
+            matches!(outcome, Outcome::ConnectFailed | Outcome::RefusedStream | Outcome::Reset | Outcome::Timeout);
         match self {
             // Without an answer the caller would see a 503 or 504 of the mesh: these count as well.
             Condition::ServerError => no_answer || matches!(outcome, Outcome::Status(500..=599)),

@@ -59,8 +59,13 @@ pub const TRUST_BUNDLE_KEY: &str = "ca.crt";
 /// Path prefix of rewritten probes on [`HEALTH_PORT`]: `/probe/<container>/<livenessProbe|readinessProbe|startupProbe>`.
 pub const PROBE_PATH_PREFIX: &str = "/probe";
 
+/// Kubernetes' default for the DNS domain of Services.
+pub const DEFAULT_CLUSTER_DOMAIN: &str = "cluster.local";
+
 /// Names of the environment variables of the sidecar.
 pub mod env {
+    /// DNS domain of Services; [`DEFAULT_CLUSTER_DOMAIN`](super::DEFAULT_CLUSTER_DOMAIN) where unset.
+    pub const CLUSTER_DOMAIN: &str = "TULLE_CLUSTER_DOMAIN";
     /// The pod's name (downward API).
     pub const POD_NAME: &str = "TULLE_POD_NAME";
     /// The pod's namespace (downward API).

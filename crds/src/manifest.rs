@@ -11,7 +11,8 @@ const HEADER: &str = "# Generated from crds/src by `cargo xtask crdgen`; do not 
 
 /// Every definition, in the order in which they are listed in documents.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    let derived = [VirtualService::crd(), TrafficSplit::crd(), MeshPolicy::crd(), MeshService::crd(), MeshEndpoint::crd()];
+    let derived =
+        [VirtualService::crd(), TrafficSplit::crd(), MeshPolicy::crd(), MeshService::crd(), MeshEndpoint::crd()];
     derived.into_iter().map(in_kubernetes_form).collect()
 }
 
@@ -33,7 +34,8 @@ fn in_kubernetes_form(mut crd: CustomResourceDefinition) -> CustomResourceDefini
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             let mut value = serde_json::to_value(&*schema).expect("a schema is plain data");
             strip(&mut value);
-            *schema = serde_json::from_value::<JSONSchemaProps>(value).expect("a schema with fewer keywords is a schema");
+            *schema =
+                serde_json::from_value::<JSONSchemaProps>(value).expect("a schema with fewer keywords is a schema");
         }
     }
     crd

@@ -180,7 +180,9 @@ mod tests {
 
     #[test]
     fn words_survive_json_and_unknown_ones_mean_detection() {
-        for protocol in [Protocol::Http, Protocol::Http2, Protocol::Grpc, Protocol::Tcp, Protocol::Tls, Protocol::Detect] {
+        for protocol in
+            [Protocol::Http, Protocol::Http2, Protocol::Grpc, Protocol::Tcp, Protocol::Tls, Protocol::Detect]
+        {
             let json = serde_json::to_string(&protocol).unwrap();
             assert_eq!(json, format!("{:?}", protocol.as_str()));
             assert_eq!(serde_json::from_str::<Protocol>(&json).unwrap(), protocol);

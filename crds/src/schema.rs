@@ -15,7 +15,6 @@ pub(crate) fn keyed_by(key: &'static str) -> impl FnMut(&mut Schema) {
     }
 }
 
-
 /// A string out of a closed list. Kept a string in Rust, so that one unknown word spoils one object and not a whole watch.
 pub(crate) fn one_of(words: &'static [&'static str]) -> impl FnMut(&mut Schema) {
     move |schema| {

@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -93,7 +94,8 @@ impl Authority {
             key_pem: key_pem.to_owned(),
             not_after: certificate.validity().not_after.to_datetime().into(),
             fingerprint: fingerprint(&der),
-            issuer: Issuer::from_ca_cert_der(&der, key).map_err(|error| BadAuthority::Certificate(error.to_string()))?,
+            issuer: Issuer::from_ca_cert_der(&der, key)
+                .map_err(|error| BadAuthority::Certificate(error.to_string()))?,
         })
     }
 

@@ -78,7 +78,11 @@ fn managed(labels: impl IntoIterator<Item = (String, String)>) -> BTreeMap<Strin
 /// Whether an object in the cluster carries the labels and the owner that the desired one has; others may add theirs.
 fn metadata_is(desired: &kube::api::ObjectMeta, found: &kube::api::ObjectMeta) -> bool {
     let found_labels = found.labels.as_ref();
-    let labels = desired.labels.iter().flatten().all(|(key, value)| found_labels.and_then(|labels| labels.get(key)) == Some(value));
+    let labels = desired
+        .labels
+        .iter()
+        .flatten()
+        .all(|(key, value)| found_labels.and_then(|labels| labels.get(key)) == Some(value));
     // A label of ours with an address the object lost would lead proxies to the wrong object.
     let stale = found_labels.into_iter().flatten().any(|(key, _)| {
         key.starts_with("tulle.dev/") && desired.labels.as_ref().is_none_or(|labels| !labels.contains_key(key))

@@ -87,7 +87,9 @@ async fn in_time(request: axum::extract::Request, next: axum::middleware::Next) 
     use axum::response::IntoResponse;
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Refusal::new(Code::IssuerUnavailable, format!("not answered in {REQUEST_TIMEOUT:?}; retry")).into_response(),
+        Err(_) => {
+            Refusal::new(Code::IssuerUnavailable, format!("not answered in {REQUEST_TIMEOUT:?}; retry")).into_response()
+        }
     }
 }
 
@@ -112,13 +114,17 @@ impl Shared {
         known: &mut Option<Caller>,
     ) -> Result<Response, Refusal> {
         let token = bearer(headers)?;
-        let Json(request) = body.map_err(|error| Refusal::new(Code::CsrMalformed, format!("request body: {}", error.body_text())))?;
+        let Json(request) =
+            body.map_err(|error| Refusal::new(Code::CsrMalformed, format!("request body: {}", error.body_text())))?;
         let key = csr::public_key(&request.csr_pem).map_err(|error| {
             let code = if error == csr::BadRequest::Key { Code::CsrKeyUnsupported } else { Code::CsrMalformed };
             Refusal::new(code, error.to_string())
         })?;
         let authority = self.issuer.authority.borrow().clone().ok_or_else(|| {
-            Refusal::new(Code::CaNotReady, "the certificate authority is not loaded; see /ready of the operator, and retry")
+            Refusal::new(
+                Code::CaNotReady,
+                "the certificate authority is not loaded; see /ready of the operator, and retry",
+            )
         })?;
         limited(&self.by_token, Sha256::digest(token).into())?;
         let caller = {
@@ -138,9 +144,13 @@ impl Shared {
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token =
+        value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     token.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()).ok_or_else(|| {
-        Refusal::new(Code::TokenMissing, "no bearer token; send `Authorization: Bearer <projected ServiceAccount token>`")
+        Refusal::new(
+            Code::TokenMissing,
+            "no bearer token; send `Authorization: Bearer <projected ServiceAccount token>`",
+        )
     })
 }
 

@@ -154,7 +154,10 @@ impl Candidate {
         let read = apply::in_time(self.api.get_opt(&self.name)).await?;
         let now = Instant::now();
         if let Some(lease) = &read {
-            let same = self.seen.as_ref().is_some_and(|(seen, _)| seen.metadata.resource_version == lease.metadata.resource_version);
+            let same = self
+                .seen
+                .as_ref()
+                .is_some_and(|(seen, _)| seen.metadata.resource_version == lease.metadata.resource_version);
             if !same {
                 self.seen = Some((lease.clone(), now));
             }

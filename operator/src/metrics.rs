@@ -98,7 +98,11 @@ impl Metrics {
         let help = "From the first notice of a change to the write it led to, by kind";
         registry.register_with_unit("reconcile", help, Unit::Seconds, metrics.reconcile_seconds.clone());
         registry.register("objects", "User objects by kind, Ready and reason", metrics.objects.clone());
-        registry.register("watch_errors", "Watches that broke and were started again, by kind", metrics.watch_errors.clone());
+        registry.register(
+            "watch_errors",
+            "Watches that broke and were started again, by kind",
+            metrics.watch_errors.clone(),
+        );
         metrics
     }
 

@@ -114,7 +114,14 @@ async fn lead(
         metrics.leads(true);
         let term = CancellationToken::new();
         let _end = term.clone().drop_guard();
-        let leader = tokio::spawn(leader_tasks(config.clone(), client.clone(), fence.clone(), authorities.clone(), metrics.clone(), term.clone()));
+        let leader = tokio::spawn(leader_tasks(
+            config.clone(),
+            client.clone(),
+            fence.clone(),
+            authorities.clone(),
+            metrics.clone(),
+            term.clone(),
+        ));
         let abort = leader.abort_handle();
         tokio::select! {
             () = candidate.keep(&fence, &stop) => {
@@ -163,7 +170,8 @@ async fn leader_tasks(
 }
 
 async fn client() -> anyhow::Result<Client> {
-    let mut config = kube::Config::infer().await.context("no cluster to talk to: neither in a pod nor with a kubeconfig")?;
+    let mut config =
+        kube::Config::infer().await.context("no cluster to talk to: neither in a pod nor with a kubeconfig")?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true; // the time counts from the request, not from when its connection went idle

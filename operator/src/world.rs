@@ -422,7 +422,8 @@ fn replace<T: PartialEq>(map: &mut BTreeMap<Name, T>, name: &Name, value: Option
 
 /// The same for objects that this process also writes: what a watch tells late never undoes what a write answered.
 fn replace_newer<K: kube::Resource>(map: &mut BTreeMap<Name, Arc<K>>, name: &Name, value: Option<Arc<K>>) -> bool {
-    let version = |object: &K| object.meta().resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
+    let version =
+        |object: &K| object.meta().resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
     let Some(value) = value else {
         return map.remove(name).is_some();
     };

@@ -12,7 +12,9 @@ use ipnet::IpNet;
 use tulle_core::authz::MtlsMode;
 use tulle_core::identity::{SpiffeId, TrustDomain};
 use tulle_core::name::Namespace;
-use tulle_core::sidecar::{API_DIR, IDENTITY_DIR, OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, env};
+use tulle_core::sidecar::{
+    API_DIR, DEFAULT_CLUSTER_DOMAIN, IDENTITY_DIR, OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, env,
+};
 
 use crate::redirect::Skip;
 pub(crate) use values::HostPort;
@@ -48,6 +50,8 @@ pub(crate) struct Config {
     /// Probes to run for the kubelet. Their headers may hold secrets, so only their names are shown.
     #[serde(serialize_with = "values::names_only")]
     pub(crate) probes: ProbeTable,
+    /// DNS domain of Services.
+    pub(crate) cluster_domain: String,
     /// What is not captured.
     pub(crate) skip: Skip,
     /// Networks in which an unknown address is never taken for one outside the mesh.
@@ -169,6 +173,7 @@ impl Config {
             log: variables.get(env::LOG).unwrap_or_else(|| "info".to_owned()),
             access_log: variables.optional(env::ACCESS_LOG, values::access_log)?.unwrap_or(false),
             probes: variables.optional(env::PROBES, values::probes)?.unwrap_or_default(),
+            cluster_domain: variables.get(env::CLUSTER_DOMAIN).unwrap_or_else(|| DEFAULT_CLUSTER_DOMAIN.to_owned()),
             skip: read_skip(variables)?,
             cluster_networks: variables.optional(env::CLUSTER_NETWORKS, values::networks)?.unwrap_or_default(),
             api: Api::read(variables)?,
@@ -233,12 +238,20 @@ impl Variables<'_> {
         self.get(variable).ok_or(ConfigError::Missing { variable, remedy })
     }
 
-    fn parsed<T: std::str::FromStr<Err: ToString>>(&self, variable: &'static str, remedy: &'static str) -> Result<T, ConfigError> {
+    fn parsed<T: std::str::FromStr<Err: ToString>>(
+        &self,
+        variable: &'static str,
+        remedy: &'static str,
+    ) -> Result<T, ConfigError> {
         let value = self.required(variable, remedy)?;
         value.parse().map_err(|cause: T::Err| invalid(variable, value, cause))
     }
 
-    fn optional<T>(&self, variable: &'static str, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, ConfigError> {
+    fn optional<T>(
+        &self,
+        variable: &'static str,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
         let Some(value) = self.get(variable) else { return Ok(None) };
         parse(&value).map(Some).map_err(|problem| invalid(variable, value, problem))
     }

@@ -65,8 +65,6 @@ const MAX_ASKS: usize = 1024;
 const MAX_EVENTS: usize = 64;
 /// How long a connection waits for its address to be known.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The domain of Services in names users write (Kubernetes' default).
-const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Discovery as the rest of the proxy sees it. Cheap to clone; the task behind it is [`Task`].
 #[derive(Clone)]
@@ -149,7 +147,7 @@ pub(crate) fn new(config: &Config) -> (Discovery, Task) {
         reach,
         bundle: bundle_in,
         initialised: initialised_in,
-        state: State::new(Store::new(CLUSTER_DOMAIN.into()), built),
+        state: State::new(Store::new(config.cluster_domain.as_str().into()), built),
     };
     (Discovery { shared, asks: asks_in, bundle, initialised }, Task(control))
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tulle_core::codes::Reason;
@@ -15,8 +15,8 @@ use crate::http::Version;
 use crate::http::body::{Completion, RequestBody, ResponseBody};
 use crate::metrics::cells::HttpCells;
 use crate::tls::TlsContext;
-use crate::upstream::Upstream;
 use crate::upstream::pool::{H1Connection, H2Connection};
+use crate::upstream::{Upstream, Way};
 
 /// The answer's body as both paths hand it to their caller.
 pub(crate) type AnswerBody = ResponseBody<Passing>;
@@ -183,15 +183,16 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl Answer {
-    /// Whether the peer's proxy says that its application saw nothing of the request.
+    /// Whether the peer's proxy says that its application saw nothing of the request. Nobody but a proxy is believed.
     pub(crate) fn unprocessed(&self) -> bool {
-        self.response.status() == StatusCode::SERVICE_UNAVAILABLE && self.response.headers().contains_key(UNPROCESSED)
+        self.in_flight.0.key.way == Way::Mesh && self.response.headers().contains_key(UNPROCESSED)
     }
 
     /// The response with a body that reports its end to `cells` and gives the connection back; `active` ends with it.
     pub(crate) fn pass(self, cells: Arc<HttpCells>, active: Active) -> Response<AnswerBody> {
         let (parts, incoming) = self.response.into_parts();
-        let passing = Passing { lease: Some(self.lease), in_flight: self.in_flight, cells, finished: false, _active: active };
+        let passing =
+            Passing { lease: Some(self.lease), in_flight: self.in_flight, cells, finished: false, _active: active };
         let completion = if http_body::Body::is_end_stream(&incoming) {
             passing.finished();
             None

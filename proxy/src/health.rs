@@ -18,7 +18,8 @@ use crate::probe::{Outcome, Prober};
 use server::{Answer, text};
 
 /// Media type of OpenMetrics 1.0.
-const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Writes all metrics in the OpenMetrics text format.
 pub(crate) type Metrics = Arc<dyn Fn(&mut String) + Send + Sync>;

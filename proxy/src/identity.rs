@@ -44,7 +44,9 @@ pub(crate) enum AttemptError {
     #[error("the issuer answered with an unusable certificate: {0}")]
     Unusable(#[from] IdentityError),
     /// It is over already.
-    #[error("the issuer answered with a certificate that ended {0} s ago; do the clocks of this node and of the operator's node differ?")]
+    #[error(
+        "the issuer answered with a certificate that ended {0} s ago; do the clocks of this node and of the operator's node differ?"
+    )]
     AlreadyOver(u64),
     /// rustls refused the result.
     #[error("the certificate cannot be used for TLS: {0}")]
@@ -68,7 +70,11 @@ pub(crate) async fn run(
 }
 
 /// Applies each published bundle; an unusable one is reported and the last good one stays.
-async fn follow_bundle(mut published: watch::Receiver<BundlePem>, tls: &TlsContext, roots: watch::Sender<Option<Arc<Bundle>>>) {
+async fn follow_bundle(
+    mut published: watch::Receiver<BundlePem>,
+    tls: &TlsContext,
+    roots: watch::Sender<Option<Arc<Bundle>>>,
+) {
     loop {
         let pem = published.borrow_and_update().clone();
         if let Some(pem) = pem {
@@ -109,7 +115,12 @@ impl Supply {
                 Ok(facts) => {
                     failures = 0;
                     self.state.send_replace(IdentityState::Valid { not_after: facts.not_after });
-                    let renewal = schedule::renew_at(seconds(facts.not_before), seconds(facts.not_after), now(), fastrand::u64(..));
+                    let renewal = schedule::renew_at(
+                        seconds(facts.not_before),
+                        seconds(facts.not_after),
+                        now(),
+                        fastrand::u64(..),
+                    );
                     sleep_until(renewal).await;
                     self.state.send_modify(|state| *state = state.renewing());
                 }

@@ -129,12 +129,7 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
     }
 }
 
-async fn mesh(
-    worker: &Rc<Worker>,
-    dialled: SocketAddr,
-    caller: SocketAddr,
-    stream: TcpStream,
-) -> Result<(), Failure> {
+async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stream: TcpStream) -> Result<(), Failure> {
     let failed = |detail: String| Failure::new(Reason::PeerIdentity, detail);
     let Some(config) = worker.shared.tls.server() else {
         return Err(failed(format!("{caller} called before this proxy had a certificate")));

@@ -21,9 +21,9 @@ use tulle_core::snapshot::{Destination, Protocol, Target};
 
 use crate::capture;
 use crate::error::Failure;
+use crate::http::Version;
 use crate::http::serve::{Face, serve};
 use crate::http::sniff::{Guess, guess, peek_until, peek_within};
-use crate::http::Version;
 use crate::io::Stream;
 use crate::listen;
 use crate::worker::Worker;
@@ -92,9 +92,8 @@ async fn target(worker: &Worker, dialled: SocketAddr) -> Result<Target, Failure>
     worker.shared.discovery.resolve(dialled.ip()).await.map_err(|unavailable| {
         Failure::new(Reason::DiscoveryUnavailable, format!("nothing is known of {}: {unavailable}", dialled.ip()))
     })?;
-    known().ok_or_else(|| {
-        Failure::new(Reason::DiscoveryUnavailable, format!("discovery forgot {} at once", dialled.ip()))
-    })
+    known()
+        .ok_or_else(|| Failure::new(Reason::DiscoveryUnavailable, format!("discovery forgot {} at once", dialled.ip())))
 }
 
 /// A declared HTTP port waits for its client, as long as that takes, and is never downgraded to bytes.

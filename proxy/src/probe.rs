@@ -83,7 +83,9 @@ impl Prober {
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address).await.map_err(|cause| format!("cannot connect to the application at {address}: {cause}"))
+    TcpStream::connect(address)
+        .await
+        .map_err(|cause| format!("cannot connect to the application at {address}: {cause}"))
 }
 
 #[cfg(test)]

@@ -72,11 +72,19 @@ pub(crate) struct View {
 
 /// The cells of a backend by dialled Service and encryption: a handful, found without the registry's lock.
 #[derive(Debug, Default)]
-pub(crate) struct CellCache(RefCell<SmallVec<[(ServiceRef, bool, Arc<HttpCells>); 2]>>);
+pub(crate) struct CellCache(RefCell<SmallVec<[KeptCells; 2]>>);
+
+/// The dialled Service, whether the hop is mutual TLS, and its cells.
+type KeptCells = (ServiceRef, bool, Arc<HttpCells>);
 
 impl CellCache {
     /// The cells kept for this pair, or those `find` gives.
-    pub(crate) fn get(&self, service: &ServiceRef, mtls: bool, find: impl FnOnce() -> Arc<HttpCells>) -> Arc<HttpCells> {
+    pub(crate) fn get(
+        &self,
+        service: &ServiceRef,
+        mtls: bool,
+        find: impl FnOnce() -> Arc<HttpCells>,
+    ) -> Arc<HttpCells> {
         let mut kept = self.0.borrow_mut();
         if let Some((_, _, cells)) = kept.iter().find(|(known, way, _)| *way == mtls && known == service) {
             return Arc::clone(cells);

@@ -65,7 +65,12 @@ impl Check {
 ///
 /// # Errors
 /// As [`serve::http`](crate::serve::http).
-pub async fn serve(listener: TcpListener, checks: Checks, metrics: Arc<Registry>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    checks: Checks,
+    metrics: Arc<Registry>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     crate::serve::http(listener, routes(checks, metrics), stop).await
 }
 

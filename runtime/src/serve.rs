@@ -48,7 +48,12 @@ pub async fn http(listener: TcpListener, routes: Router, stop: CancellationToken
 ///
 /// # Errors
 /// None today, see [`http`].
-pub async fn https(listener: TcpListener, tls: Arc<ServerConfig>, routes: Router, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn https(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    routes: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     accept_loop(listener, routes, Some(TlsAcceptor::from(tls)), stop).await;
     Ok(())
 }
@@ -104,7 +109,11 @@ async fn connection(stream: TcpStream, routes: Router, tls: Option<TlsAcceptor>,
     }
 }
 
-async fn http1_connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Router, stop: CancellationToken) {
+async fn http1_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: Router,
+    stop: CancellationToken,
+) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
@@ -118,7 +127,11 @@ async fn http1_connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + '
     let _ = tokio::time::timeout(DRAIN, served).await; // what is not finished by then is cut
 }
 
-async fn http2_connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Router, stop: CancellationToken) {
+async fn http2_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: Router,
+    stop: CancellationToken,
+) {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())

@@ -2,9 +2,9 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, Registry, reload};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// Changes what is logged while the process runs.
 #[derive(Clone, Debug)]
@@ -33,11 +33,8 @@ pub fn init(filter: &str) -> anyhow::Result<LogFilter> {
     if std::io::stdout().is_terminal() {
         registry.with(tracing_subscriber::fmt::layer()).try_init()?;
     } else {
-        let json = tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false);
+        let json =
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
         registry.with(json).try_init()?;
     }
     Ok(LogFilter(handle))

@@ -10,9 +10,9 @@ use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 /// # Errors
 /// A provider was installed before.
 pub fn install_provider() -> anyhow::Result<()> {
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .map_err(|_| anyhow::anyhow!("a TLS provider was installed before; tls::install_provider is called once, from main"))
+    rustls::crypto::aws_lc_rs::default_provider().install_default().map_err(|_| {
+        anyhow::anyhow!("a TLS provider was installed before; tls::install_provider is called once, from main")
+    })
 }
 
 /// TLS 1.3 only, HTTP/2 preferred, no client certificate, no resumption: connections are few and a resumed one would

@@ -68,7 +68,9 @@ impl TlsFiles {
     }
 
     async fn read(&self) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
-        let read = |path: PathBuf| async move { tokio::fs::read(&path).await.with_context(|| format!("read {}", path.display())) };
+        let read = |path: PathBuf| async move {
+            tokio::fs::read(&path).await.with_context(|| format!("read {}", path.display()))
+        };
         Ok((read(self.certificate.clone()).await?, read(self.key.clone()).await?))
     }
 

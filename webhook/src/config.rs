@@ -5,7 +5,7 @@ use clap::Args;
 use std::path::PathBuf;
 use tulle_core::authz::MtlsMode;
 use tulle_core::identity::TrustDomain;
-use tulle_core::sidecar::env;
+use tulle_core::sidecar::{DEFAULT_CLUSTER_DOMAIN, env};
 
 /// Port of `/inject` and `/validate`, HTTPS.
 pub const WEBHOOK_PORT: u16 = 8443;
@@ -18,9 +18,6 @@ pub struct Config {
     /// Directory with `tls.crt` and `tls.key`, reloaded when they change.
     #[arg(long, env = "TULLE_TLS_DIR", default_value = "/etc/tulle/tls")]
     pub tls_dir: PathBuf,
-    /// DNS domain of the cluster.
-    #[arg(long, env = "TULLE_CLUSTER_DOMAIN", default_value = "cluster.local")]
-    pub cluster_domain: String,
     /// What every sidecar of this installation looks like.
     #[command(flatten)]
     pub sidecar: SidecarArgs,
@@ -29,6 +26,9 @@ pub struct Config {
 /// The installation's values for sidecars.
 #[derive(Args, Clone, Debug)]
 pub struct SidecarArgs {
+    /// DNS domain of the cluster.
+    #[arg(long, env = env::CLUSTER_DOMAIN, default_value = DEFAULT_CLUSTER_DOMAIN)]
+    pub cluster_domain: String,
     /// Image of the proxy.
     #[arg(long, env = "TULLE_PROXY_IMAGE")]
     pub proxy_image: String,
@@ -82,6 +82,7 @@ impl From<SidecarArgs> for Settings {
             system_namespace: args.system_namespace,
             excluded_namespaces: args.excluded_namespaces,
             trust_domain: args.trust_domain,
+            cluster_domain: args.cluster_domain,
             issuer: args.issuer,
             default_mtls: args.default_mtls,
             cluster_networks: args.proxy_cluster_networks,

@@ -43,7 +43,7 @@ struct Reviewer {
 
 /// The routes the API server calls.
 pub fn routes(config: Config, metrics: Metrics) -> Router {
-    let context = Ctx::new(config.cluster_domain);
+    let context = Ctx::new(config.sidecar.cluster_domain.clone());
     let reviewer = Arc::new(Reviewer { settings: config.sidecar.into(), context, metrics });
     let validate = |State(reviewer): State<Arc<Reviewer>>, Json(review): Json<ReviewIn>| async move {
         reviewer.answer(review, Reviewer::validate)

@@ -60,7 +60,9 @@ impl Policy {
         if !mesh && self.name.namespace != workload.namespace {
             return None;
         }
-        let selected = |labels: &BTreeMap<String, String>| labels.iter().all(|(key, value)| workload.labels.get(key) == Some(value));
+        let selected = |labels: &BTreeMap<String, String>| {
+            labels.iter().all(|(key, value)| workload.labels.get(key) == Some(value))
+        };
         match &self.selector {
             None if mesh => Some(Scope::Mesh),
             None => Some(Scope::Namespace),

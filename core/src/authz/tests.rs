@@ -57,28 +57,65 @@ fn deny_before_allow_and_allow_lists_close_the_rest() {
     let everyone = || Rule::default();
     let rows: Vec<(&str, Vec<Policy>, Option<Refusal>)> = vec![
         ("no policy allows", vec![], None),
-        ("DENY that fits refuses", vec![authorization("d", Action::Deny, vec![namespace("bank"), namespace("shop")])],
-            Some((Code::DeniedByPolicy, Some("shop/d".into()), Some(1)))),
-        ("DENY that does not fit leaves it open", vec![authorization("d", Action::Deny, vec![namespace("bank")])], None),
+        (
+            "DENY that fits refuses",
+            vec![authorization("d", Action::Deny, vec![namespace("bank"), namespace("shop")])],
+            Some((Code::DeniedByPolicy, Some("shop/d".into()), Some(1))),
+        ),
+        (
+            "DENY that does not fit leaves it open",
+            vec![authorization("d", Action::Deny, vec![namespace("bank")])],
+            None,
+        ),
         ("DENY without rules never fits", vec![authorization("d", Action::Deny, vec![])], None),
-        ("DENY with an empty rule always fits", vec![authorization("d", Action::Deny, vec![everyone()])],
-            Some((Code::DeniedByPolicy, Some("shop/d".into()), Some(0)))),
+        (
+            "DENY with an empty rule always fits",
+            vec![authorization("d", Action::Deny, vec![everyone()])],
+            Some((Code::DeniedByPolicy, Some("shop/d".into()), Some(0))),
+        ),
         ("ALLOW that fits allows", vec![authorization("a", Action::Allow, vec![namespace("shop")])], None),
-        ("ALLOW without rules denies all", vec![authorization("a", Action::Allow, vec![])],
-            Some((Code::NoRuleAllows, Some("shop/a".into()), None))),
+        (
+            "ALLOW without rules denies all",
+            vec![authorization("a", Action::Allow, vec![])],
+            Some((Code::NoRuleAllows, Some("shop/a".into()), None)),
+        ),
         ("ALLOW with an empty rule allows all", vec![authorization("a", Action::Allow, vec![everyone()])], None),
-        ("ALLOW that does not fit denies", vec![authorization("a", Action::Allow, vec![namespace("bank")])],
-            Some((Code::NoRuleAllows, Some("shop/a".into()), None))),
-        ("any ALLOW policy is enough", vec![authorization("a", Action::Allow, vec![namespace("bank")]),
-            authorization("b", Action::Allow, vec![namespace("shop")])], None),
-        ("with several ALLOW policies none is to blame", vec![authorization("a", Action::Allow, vec![]),
-            authorization("b", Action::Allow, vec![])], Some((Code::NoRuleAllows, None, None))),
-        ("DENY beats ALLOW", vec![authorization("a", Action::Allow, vec![everyone()]), authorization("z", Action::Deny, vec![everyone()])],
-            Some((Code::DeniedByPolicy, Some("shop/z".into()), Some(0)))),
+        (
+            "ALLOW that does not fit denies",
+            vec![authorization("a", Action::Allow, vec![namespace("bank")])],
+            Some((Code::NoRuleAllows, Some("shop/a".into()), None)),
+        ),
+        (
+            "any ALLOW policy is enough",
+            vec![
+                authorization("a", Action::Allow, vec![namespace("bank")]),
+                authorization("b", Action::Allow, vec![namespace("shop")]),
+            ],
+            None,
+        ),
+        (
+            "with several ALLOW policies none is to blame",
+            vec![authorization("a", Action::Allow, vec![]), authorization("b", Action::Allow, vec![])],
+            Some((Code::NoRuleAllows, None, None)),
+        ),
+        (
+            "DENY beats ALLOW",
+            vec![
+                authorization("a", Action::Allow, vec![everyone()]),
+                authorization("z", Action::Deny, vec![everyone()]),
+            ],
+            Some((Code::DeniedByPolicy, Some("shop/z".into()), Some(0))),
+        ),
         ("AUDIT decides nothing", vec![authorization("x", Action::Audit, vec![everyone()])], None),
         ("AUDIT is no ALLOW list", vec![authorization("x", Action::Audit, vec![namespace("bank")])], None),
-        ("an unreadable policy closes the workload", vec![authorization("a", Action::Allow, vec![everyone()]),
-            Policy::closed(PolicyName::new("shop", "broken"), 0, None)], Some((Code::PolicyUnreadable, Some("shop/broken".into()), None))),
+        (
+            "an unreadable policy closes the workload",
+            vec![
+                authorization("a", Action::Allow, vec![everyone()]),
+                Policy::closed(PolicyName::new("shop", "broken"), 0, None),
+            ],
+            Some((Code::PolicyUnreadable, Some("shop/broken".into()), None)),
+        ),
     ];
     for (what, policies, want) in rows {
         assert_eq!(refusal(&set(policies), &get), want, "{what}");
@@ -141,7 +178,13 @@ fn callers() {
     }
     check("no identity, serviceAccounts", source("serviceAccounts", "shop/web"), &nobody, false, false);
     for (name, value) in [("notPrincipals", "x"), ("notNamespaces", "x"), ("notServiceAccounts", "x/y")] {
-        check(&format!("no identity cannot show that it is not excluded: {name}"), source(name, value), &nobody, false, true);
+        check(
+            &format!("no identity cannot show that it is not excluded: {name}"),
+            source(name, value),
+            &nobody,
+            false,
+            true,
+        );
     }
     check("no condition on the caller", Rule::default(), &nobody, true, true);
     let both = Source { namespaces: patterns(&["shop"]), not_principals: patterns(&["*/sa/web"]), ..Source::default() };
@@ -176,7 +219,13 @@ fn operations() {
     check("not method", operation(|o| o.not_methods = patterns(&["GET"])), &http("POST", "/"), true, true);
     check("not method, excluded", operation(|o| o.not_methods = patterns(&["GET"])), &http("GET", "/"), false, false);
     check("path exact", operation(|o| o.paths = patterns(&["/admin"])), &http("GET", "/admin"), true, true);
-    check("path exact has no prefix", operation(|o| o.paths = patterns(&["/admin"])), &http("GET", "/admin/x"), false, false);
+    check(
+        "path exact has no prefix",
+        operation(|o| o.paths = patterns(&["/admin"])),
+        &http("GET", "/admin/x"),
+        false,
+        false,
+    );
     check("path prefix", operation(|o| o.paths = patterns(&["/admin*"])), &http("GET", "/admin/x"), true, true);
     check("path suffix", operation(|o| o.paths = patterns(&["*.js"])), &http("GET", "/a/b.js"), true, true);
     check("not path", operation(|o| o.not_paths = patterns(&["/health"])), &http("GET", "/health"), false, false);
@@ -271,7 +320,14 @@ fn patterns_as_users_write_them() {
     for text in ["", "a*b", "*a*", "a**", "**"] {
         assert!(Pattern::parse(text).is_err(), "{text:?}");
     }
-    let rows = [("*", "", true), ("a*", "abc", true), ("a*", "ba", false), ("*a", "ba", true), ("*a", "ab", false), ("a", "a", true)];
+    let rows = [
+        ("*", "", true),
+        ("a*", "abc", true),
+        ("a*", "ba", false),
+        ("*a", "ba", true),
+        ("*a", "ab", false),
+        ("a", "a", true),
+    ];
     for (pattern, text, fits) in rows {
         assert_eq!(Pattern::parse(pattern).unwrap().fits(text), fits, "{pattern} {text}");
     }
@@ -282,5 +338,8 @@ fn modes_read_back() {
     for mode in [MtlsMode::Strict, MtlsMode::Permissive, MtlsMode::Disable] {
         assert_eq!(mode.as_str().parse(), Ok(mode));
     }
-    assert_eq!("strict".parse::<MtlsMode>().unwrap_err().to_string(), "\"strict\" is not STRICT, PERMISSIVE or DISABLE");
+    assert_eq!(
+        "strict".parse::<MtlsMode>().unwrap_err().to_string(),
+        "\"strict\" is not STRICT, PERMISSIVE or DISABLE"
+    );
 }

@@ -29,5 +29,8 @@ fn reasons_answer_with_an_error_of_their_own() {
         assert!((1..=16).contains(&reason.grpc_status()), "{reason:?}");
         assert!(matches!(reason.code().number() / 1000, 2 | 4), "{reason:?}");
     }
-    assert_eq!((Reason::Denied.status(), Reason::Denied.grpc_status(), Reason::Denied.code()), (403, 7, Code::DeniedByPolicy));
+    assert_eq!(
+        (Reason::Denied.status(), Reason::Denied.grpc_status(), Reason::Denied.code()),
+        (403, 7, Code::DeniedByPolicy)
+    );
 }

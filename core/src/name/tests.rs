@@ -36,7 +36,10 @@ fn hosts_that_name_no_service() {
         ("web:80", HostError::NotDns { host: host("web:80") }),
         ("web/x", HostError::NotDns { host: host("web/x") }),
         ("wéb", HostError::NotDns { host: host("wéb") }),
-        ("www.example.com", HostError::NotInCluster { host: host("www.example.com"), cluster_domain: host("cluster.local") }),
+        (
+            "www.example.com",
+            HostError::NotInCluster { host: host("www.example.com"), cluster_domain: host("cluster.local") },
+        ),
         (
             "web.shop.svc.other.local",
             HostError::NotInCluster { host: host("web.shop.svc.other.local"), cluster_domain: host("cluster.local") },

@@ -4,7 +4,11 @@ use super::*;
 fn what_counts_as_a_failure() {
     use Outcome as O;
     let rows: &[(&str, &[O], &[O])] = &[
-        ("5xx", &[O::Status(500), O::Status(503), O::ConnectFailed, O::Reset, O::Timeout], &[O::Status(429), O::Grpc(14)]),
+        (
+            "5xx",
+            &[O::Status(500), O::Status(503), O::ConnectFailed, O::Reset, O::Timeout],
+            &[O::Status(429), O::Grpc(14)],
+        ),
         ("gateway-error", &[O::Status(502), O::Status(504), O::RefusedStream], &[O::Status(500)]),
         ("reset", &[O::Reset, O::ConnectFailed, O::Timeout], &[O::Status(503)]),
         ("connect-failure", &[O::ConnectFailed], &[O::Reset, O::RefusedStream, O::Timeout]),
@@ -26,7 +30,9 @@ fn what_counts_as_a_failure() {
 
 #[test]
 fn unknown_words_are_named() {
-    for (list, word) in [("", ""), ("5xx,", ""), ("5xx,often", "often"), ("200", "200"), ("0503", "0503"), ("5XX", "5XX")] {
+    for (list, word) in
+        [("", ""), ("5xx,", ""), ("5xx,often", "often"), ("200", "200"), ("0503", "0503"), ("5XX", "5XX")]
+    {
         assert_eq!(RetryOn::parse(list), Err(word.to_string()), "{list:?}");
     }
 }

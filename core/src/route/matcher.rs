@@ -40,7 +40,10 @@ impl Match {
             && self.uri.as_ref().is_none_or(|uri| uri.fits_path(request.path(), self.ignore_uri_case))
             && self.method.as_ref().is_none_or(|method| method.fits(request.method().as_bytes()))
             && self.scheme.as_ref().is_none_or(|scheme| scheme.fits(request.scheme().as_bytes()))
-            && self.authority.as_ref().is_none_or(|wanted| request.authority().is_some_and(|got| wanted.fits(got.as_bytes())))
+            && self
+                .authority
+                .as_ref()
+                .is_none_or(|wanted| request.authority().is_some_and(|got| wanted.fits(got.as_bytes())))
             && self.headers.iter().all(|(name, wanted)| wanted.fits(request.header(name)))
             && !self.without_headers.iter().any(|(name, unwanted)| unwanted.fits(request.header(name)))
             && self.query.iter().all(|(name, wanted)| wanted.fits(parameters(request.query(), name)))
@@ -132,7 +135,9 @@ impl FullRegex {
             .map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
                 // The parser's drawing of the place has many lines; its last line is the sentence.
-                error => PatternError::Syntax(error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_string()),
+                error => PatternError::Syntax(
+                    error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_string(),
+                ),
             })
     }
 

@@ -66,13 +66,8 @@ fn the_first_rule_that_fits_is_taken_whatever_is_more_specific() {
             rule("rest", vec![uri(prefix("/z"))]),
         ],
     };
-    let rows = [
-        ("/a/b", Some("prefix")),
-        ("/x", Some("either")),
-        ("/y", Some("either")),
-        ("/z1", Some("rest")),
-        ("/q", None),
-    ];
+    let rows =
+        [("/a/b", Some("prefix")), ("/x", Some("either")), ("/y", Some("either")), ("/z1", Some("rest")), ("/q", None)];
     for (path, want) in rows {
         assert_eq!(selected(&table, &get(path)).as_deref(), want, "{path}");
     }
@@ -99,7 +94,8 @@ fn conditions() {
     let headers = |list: &[(&'static str, &'static str)]| Request { headers: list.to_vec(), ..get("/") };
     let query = |query| Request { query: Some(query), ..get("/") };
     let header = |name: &str, wanted: HeaderMatch| Match { headers: vec![(name.into(), wanted)], ..Match::default() };
-    let without = |name: &str, wanted: HeaderMatch| Match { without_headers: vec![(name.into(), wanted)], ..Match::default() };
+    let without =
+        |name: &str, wanted: HeaderMatch| Match { without_headers: vec![(name.into(), wanted)], ..Match::default() };
     let parameter = |name: &str, wanted: HeaderMatch| Match { query: vec![(name.into(), wanted)], ..Match::default() };
     let is = |text: &str| HeaderMatch::Value(exact(text));
     let rows: Vec<(&str, Match, Request, bool)> = vec![
@@ -118,8 +114,12 @@ fn conditions() {
         ("other method", Match { method: Some(exact("POST")), ..Match::default() }, get("/"), false),
         ("scheme", Match { scheme: Some(exact("http")), ..Match::default() }, get("/"), true),
         ("other scheme", Match { scheme: Some(exact("https")), ..Match::default() }, get("/"), false),
-        ("authority", Match { authority: Some(prefix("web")), ..Match::default() },
-            Request { authority: Some("web:80"), ..get("/") }, true),
+        (
+            "authority",
+            Match { authority: Some(prefix("web")), ..Match::default() },
+            Request { authority: Some("web:80"), ..get("/") },
+            true,
+        ),
         ("no authority", Match { authority: Some(prefix("")), ..Match::default() }, get("/"), false),
         ("header", header("x", is("1")), headers(&[("x", "1")]), true),
         ("any of repeated headers", header("x", is("2")), headers(&[("x", "1"), ("x", "2")]), true),
@@ -184,8 +184,12 @@ fn a_table_for_one_port() {
 
 #[test]
 fn mapping_keeps_everything_but_the_destinations() {
-    let rule = Rule { action: Split::new([(1, Weight(3)), (2, Weight(1))]).unwrap(), ..rule("r", vec![uri(exact("/"))]) };
+    let rule =
+        Rule { action: Split::new([(1, Weight(3)), (2, Weight(1))]).unwrap(), ..rule("r", vec![uri(exact("/"))]) };
     let mapped = rule.clone().map(|number| number.to_string());
     assert_eq!((mapped.name, mapped.matches), (rule.name, rule.matches));
-    assert_eq!(mapped.action.entries().map(|(name, weight)| (name.as_str(), weight.0)).collect::<Vec<_>>(), [("1", 3), ("2", 1)]);
+    assert_eq!(
+        mapped.action.entries().map(|(name, weight)| (name.as_str(), weight.0)).collect::<Vec<_>>(),
+        [("1", 3), ("2", 1)]
+    );
 }

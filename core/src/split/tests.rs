@@ -55,7 +55,10 @@ fn evenly_spread_draws_give_the_exact_shares() {
 #[test]
 fn mapping_keeps_the_shares() {
     let split = split(&[3, 1]).unwrap().map(|index| format!("b{index}"));
-    assert_eq!(split.entries().map(|(name, weight)| (name.as_str(), weight.0)).collect::<Vec<_>>(), [("b0", 3), ("b1", 1)]);
+    assert_eq!(
+        split.entries().map(|(name, weight)| (name.as_str(), weight.0)).collect::<Vec<_>>(),
+        [("b0", 3), ("b1", 1)]
+    );
     assert_eq!(split.pick(draw_at(3, 4)), "b1");
     assert_eq!(Split::single("only").pick(7), &"only");
 }

@@ -52,7 +52,9 @@ impl SpecError {
     pub fn finding(&self) -> Finding {
         let (kind, reason) = match self.code {
             Code::UnsupportedField => (ConditionType::Accepted, Reason::UnsupportedField),
-            Code::ReferenceNotPermitted if self.path.starts_with("spec.hosts") => (ConditionType::Accepted, Reason::NotPermitted),
+            Code::ReferenceNotPermitted if self.path.starts_with("spec.hosts") => {
+                (ConditionType::Accepted, Reason::NotPermitted)
+            }
             Code::ReferenceNotPermitted => (ConditionType::ResolvedRefs, Reason::RefNotPermitted),
             Code::ReferenceNotFound => (ConditionType::ResolvedRefs, Reason::ServiceNotFound),
             Code::PortNotFound => (ConditionType::ResolvedRefs, Reason::PortNotFound),
@@ -76,6 +78,10 @@ impl<T> At<T> for Result<T, SpecError> {
 }
 
 /// Reads every item of a list, naming the one that is wrong.
-pub(super) fn each<T, U>(field: &str, items: &[T], read: impl Fn(&T) -> Result<U, SpecError>) -> Result<Vec<U>, SpecError> {
+pub(super) fn each<T, U>(
+    field: &str,
+    items: &[T],
+    read: impl Fn(&T) -> Result<U, SpecError>,
+) -> Result<Vec<U>, SpecError> {
     items.iter().enumerate().map(|(index, item)| read(item).at(format_args!("{field}[{index}]"))).collect()
 }

@@ -45,7 +45,9 @@ fn selector(written: &written::Selector) -> Result<BTreeMap<String, String>, Spe
 
 fn mtls(written: &written::Mtls, selects: bool) -> Result<Mtls, SpecError> {
     nothing_else(&written.rest)?;
-    let mode = |word: &str| word.parse::<MtlsMode>().map_err(|error| SpecError::new(Code::InvalidValue, error.to_string()).under("mode"));
+    let mode = |word: &str| {
+        word.parse::<MtlsMode>().map_err(|error| SpecError::new(Code::InvalidValue, error.to_string()).under("mode"))
+    };
     if !written.port_level_mtls.is_empty() && !selects {
         let reason = "needs a selector, since ports belong to workloads";
         return Err(SpecError::new(Code::MissingField, reason).remedy("add spec.selector").under("portLevelMtls"));
@@ -99,7 +101,9 @@ fn not_empty<T>(field: &str, list: &[T]) -> Result<(), SpecError> {
     if !list.is_empty() {
         return Ok(());
     }
-    Err(SpecError::new(Code::MissingField, "is an empty list").remedy("add an entry, or leave the field out to fit everything").under(field))
+    Err(SpecError::new(Code::MissingField, "is an empty list")
+        .remedy("add an entry, or leave the field out to fit everything")
+        .under(field))
 }
 
 fn source(written: &written::Source, namespace: &Namespace) -> Result<Source, SpecError> {
@@ -136,7 +140,8 @@ fn says_nothing() -> SpecError {
 
 fn pattern(text: &String) -> Result<Pattern, SpecError> {
     let remedy = "write an exact value, abc*, *abc or *";
-    Pattern::parse(text).map_err(|reason| SpecError::new(Code::InvalidPattern, format!("{text:?} {reason}")).remedy(remedy))
+    Pattern::parse(text)
+        .map_err(|reason| SpecError::new(Code::InvalidPattern, format!("{text:?} {reason}")).remedy(remedy))
 }
 
 fn principal(text: &String) -> Result<Pattern, SpecError> {
@@ -145,7 +150,8 @@ fn principal(text: &String) -> Result<Pattern, SpecError> {
     if let Pattern::Exact(exact) = &pattern {
         format!("spiffe://{exact}").parse::<SpiffeId>().map_err(|error| {
             let reason = format!("{text:?} never fits: {error}");
-            SpecError::new(Code::InvalidPattern, reason).remedy("write <trust domain>/ns/<namespace>/sa/<service account>")
+            SpecError::new(Code::InvalidPattern, reason)
+                .remedy("write <trust domain>/ns/<namespace>/sa/<service account>")
         })?;
     }
     Ok(pattern)

@@ -15,7 +15,10 @@ fn ctx() -> Ctx {
 
 fn object<K: serde::de::DeserializeOwned>(kind: &str, spec: &Value) -> K {
     let metadata = json!({"name": "web", "namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"});
-    serde_json::from_value(json!({"apiVersion": "tulle.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})).unwrap()
+    serde_json::from_value(
+        json!({"apiVersion": "tulle.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}),
+    )
+    .unwrap()
 }
 
 fn virtual_service(spec: &Value) -> Result<VirtualService, SpecError> {
@@ -41,13 +44,16 @@ fn refused<T: std::fmt::Debug>(parse: impl Fn(&Value) -> Result<T, SpecError>, r
 }
 
 fn split(service: &str, backends: &[(&str, i64)]) -> Value {
-    let backends: Vec<_> = backends.iter().map(|(service, weight)| json!({"service": service, "weight": weight})).collect();
+    let backends: Vec<_> =
+        backends.iter().map(|(service, weight)| json!({"service": service, "weight": weight})).collect();
     json!({"service": service, "backends": backends})
 }
 
 #[test]
 fn a_traffic_split_is_read() {
-    let parsed = traffic_split(&split("web.shop.svc.cluster.local", &[("web", 90), ("web-v2.shop", 10), ("web-v3", 0)])).unwrap();
+    let parsed =
+        traffic_split(&split("web.shop.svc.cluster.local", &[("web", 90), ("web-v2.shop", 10), ("web-v3", 0)]))
+            .unwrap();
     assert_eq!(parsed.apex.to_string(), "shop/web");
     let backends: Vec<_> = parsed.backends.iter().map(|(service, weight)| (service.to_string(), *weight)).collect();
     let backend = |name: &str, weight| (name.to_string(), Weight(weight));
@@ -142,10 +148,7 @@ fn a_virtual_service_is_read() {
     assert_eq!(condition.port, Some(80));
     assert_eq!(
         condition.headers,
-        [
-            ("x-any".into(), HeaderMatch::Present),
-            ("x-user".into(), HeaderMatch::Value(StringMatch::Exact("1".into()))),
-        ]
+        [("x-any".into(), HeaderMatch::Present), ("x-user".into(), HeaderMatch::Value(StringMatch::Exact("1".into()))),]
     );
     assert_eq!(condition.without_headers, [("x-old".into(), HeaderMatch::Present)]);
     assert_eq!(condition.query, [("q".into(), HeaderMatch::Value(StringMatch::Prefix("a".into())))]);
@@ -153,14 +156,21 @@ fn a_virtual_service_is_read() {
     let shares: Vec<_> =
         first.action.entries().map(|(to, weight)| (to.service.to_string(), to.port, weight.0)).collect();
     let share = |name: &str, port, weight| (name.to_string(), port, weight);
-    assert_eq!(shares, [share("shop/web-v2", Some(8080), 3), share("shop/web", None, 1), share("shop/web-v1", None, 0)]);
+    assert_eq!(
+        shares,
+        [share("shop/web-v2", Some(8080), 3), share("shop/web", None, 1), share("shop/web-v1", None, 0)]
+    );
     assert_eq!(first.timeout, Some(Duration::from_millis(60_500)));
     let retry = first.retry.as_ref().unwrap();
     assert_eq!((retry.attempts, retry.per_try_timeout), (2, Some(Duration::from_secs(2))));
     assert!(retry.on.covers(Outcome::Status(429)));
 
     assert_eq!((second.matches.len(), second.timeout, second.retry.is_some()), (0, None, false));
-    assert_eq!(second.action.entries().map(|(_, weight)| weight.0).collect::<Vec<_>>(), [1], "alone it receives everything");
+    assert_eq!(
+        second.action.entries().map(|(_, weight)| weight.0).collect::<Vec<_>>(),
+        [1],
+        "alone it receives everything"
+    );
 }
 
 #[test]
@@ -174,7 +184,9 @@ fn virtual_services_with_a_mistake_in_hosts_or_routes() {
     let to = |host: &str| json!([{"destination": {"host": host}}]);
     let hosts = |hosts: Value| json!({"hosts": hosts, "http": [{"route": to("web")}]});
     let weights = |a: i64, b: i64| {
-        http(json!({"route": [{"destination": {"host": "a"}, "weight": a}, {"destination": {"host": "b"}, "weight": b}]}))
+        http(
+            json!({"route": [{"destination": {"host": "a"}, "weight": a}, {"destination": {"host": "b"}, "weight": b}]}),
+        )
     };
     refused(
         virtual_service,
@@ -195,7 +207,10 @@ fn virtual_services_with_a_mistake_in_hosts_or_routes() {
                 "TUL3006: spec.hosts[0]: bank/web is in another namespace than this object (shop); \
                  refer to services of the object's own namespace",
             ),
-            (hosts(json!(["web", "web.shop"])), "TUL3004: spec.hosts[1]: shop/web is listed twice; keep one of the two"),
+            (
+                hosts(json!(["web", "web.shop"])),
+                "TUL3004: spec.hosts[1]: shop/web is listed twice; keep one of the two",
+            ),
             (json!({"hosts": ["web"], "http": []}), "TUL3003: spec.http: lists no rule; add the field"),
             (http(json!({"route": []})), "TUL3003: spec.http[0].route: lists no destination; add the field"),
             (
@@ -311,12 +326,15 @@ fn what_this_release_cannot_do_is_never_ignored() {
         spec["http"][0][field] = json!({});
         spec
     };
-    for field in ["redirect", "directResponse", "delegate", "rewrite", "fault", "mirror", "corsPolicy", "headers", "fautl"] {
+    for field in
+        ["redirect", "directResponse", "delegate", "rewrite", "fault", "mirror", "corsPolicy", "headers", "fautl"]
+    {
         let sentence = format!("TUL3002: spec.http[0].{field}: is not supported by this release; remove the field");
         refused(virtual_service, &[(route(field), &sentence)]);
     }
     let mut subset = http(json!({"route": [{"destination": {"host": "web", "subset": "v1"}}]}));
-    let sentence = "TUL3002: spec.http[0].route[0].destination.subset: is not supported by this release; remove the field";
+    let sentence =
+        "TUL3002: spec.http[0].route[0].destination.subset: is not supported by this release; remove the field";
     refused(virtual_service, &[(subset.clone(), sentence)]);
     subset["http"][0]["route"][0]["destination"] = json!({"host": "web"});
     subset["gateways"] = json!(["mesh"]);
@@ -373,9 +391,15 @@ fn a_mesh_policy_is_read() {
     assert_eq!((section.action, section.rules.len()), (Action::Deny, 2));
     let source = &section.rules[0].from[0];
     let exact = |text: &str| Pattern::Exact(text.into());
-    assert_eq!(source.principals, [exact("cluster.local/ns/shop/sa/web"), Pattern::Suffix("/sa/api".into()), Pattern::Any]);
+    assert_eq!(
+        source.principals,
+        [exact("cluster.local/ns/shop/sa/web"), Pattern::Suffix("/sa/api".into()), Pattern::Any]
+    );
     assert_eq!(source.not_namespaces, [Pattern::Prefix("bank".into())]);
-    assert_eq!(source.service_accounts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop/api", "bank/teller"]);
+    assert_eq!(
+        source.service_accounts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["shop/api", "bank/teller"]
+    );
     let operation = &section.rules[0].to[0];
     assert_eq!(operation.paths, [Pattern::Prefix("/admin".into()), Pattern::Suffix(".js".into()), exact("/x")]);
     assert_eq!(operation.not_ports, [9090]);
@@ -431,8 +455,10 @@ fn mesh_policies_with_a_mistake_in_their_form() {
 
 #[test]
 fn mesh_policies_with_a_mistake_in_a_pattern() {
-    let source = |field: &str, value: &str| json!({"authorization": {"rules": [{"from": [{"source": {field: [value]}}]}]}});
-    let operation = |field: &str, value: &str| json!({"authorization": {"rules": [{"to": [{"operation": {field: [value]}}]}]}});
+    let source =
+        |field: &str, value: &str| json!({"authorization": {"rules": [{"from": [{"source": {field: [value]}}]}]}});
+    let operation =
+        |field: &str, value: &str| json!({"authorization": {"rules": [{"to": [{"operation": {field: [value]}}]}]}});
     refused(
         mesh_policy,
         &[

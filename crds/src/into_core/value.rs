@@ -16,7 +16,9 @@ pub(super) const WEIGHT_MAX: u32 = 1_000_000;
 pub(super) fn nothing_else(rest: &Rest) -> Result<(), SpecError> {
     match rest.iter().find(|(_, value)| !value.is_null()) {
         None => Ok(()),
-        Some((field, _)) => Err(SpecError::new(Code::UnsupportedField, "is not supported by this release").under(field)),
+        Some((field, _)) => {
+            Err(SpecError::new(Code::UnsupportedField, "is not supported by this release").under(field))
+        }
     }
 }
 
@@ -59,7 +61,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, SpecError> {
         let (number, tail) = rest.split_at(digits);
         let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit);
-        let number: u32 = Some(number).filter(|number| number.len() <= 5).and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
+        let number: u32 =
+            Some(number).filter(|number| number.len() <= 5).and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
         total += match unit {
             "ms" => Duration::from_millis(u64::from(number)),
             "s" => Duration::from_secs(u64::from(number)),
@@ -78,7 +81,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, SpecError> {
 pub(super) fn path_literal(literal: &str, whole: &str) -> Result<(), SpecError> {
     let reason = match normalize(whole) {
         Ok(normal) if normal == whole => return Ok(()),
-        Ok(normal) if literal == whole => format!("{literal:?} never fits: paths are compared in normal form, which is {normal:?}"),
+        Ok(normal) if literal == whole => {
+            format!("{literal:?} never fits: paths are compared in normal form, which is {normal:?}")
+        }
         Ok(_) => format!("{literal:?} never fits: paths are compared in normal form"),
         Err(error) => format!("{literal:?} never fits: {error}"),
     };

@@ -44,7 +44,9 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
             .http
             .iter()
             .enumerate()
-            .map(|(index, route)| rule(route, &format!("{source} http[{index}]"), ctx, &namespace).at(format_args!("http[{index}]")))
+            .map(|(index, route)| {
+                rule(route, &format!("{source} http[{index}]"), ctx, &namespace).at(format_args!("http[{index}]"))
+            })
             .collect::<Result<_, _>>()?;
         Ok(VirtualService { rank: rank_of(object), hosts, rules })
     };
@@ -66,7 +68,12 @@ fn hosts(spec: &written::VirtualServiceSpec, ctx: &Ctx, namespace: &Namespace) -
     }
 }
 
-fn rule(route: &written::HttpRoute, name: &str, ctx: &Ctx, namespace: &Namespace) -> Result<Rule<Destination>, SpecError> {
+fn rule(
+    route: &written::HttpRoute,
+    name: &str,
+    ctx: &Ctx,
+    namespace: &Namespace,
+) -> Result<Rule<Destination>, SpecError> {
     nothing_else(&route.rest)?;
     let timeout = route.timeout.as_deref().map(duration).transpose().at("timeout")?;
     Ok(Rule {
@@ -94,7 +101,8 @@ fn destinations(
     if entries.is_empty() {
         return Err(SpecError::new(Code::MissingField, "lists no destination").under("route"));
     }
-    Split::new(entries).ok_or_else(|| SpecError::new(Code::NothingToChoose, "all weights are 0 or absent").under("route"))
+    Split::new(entries)
+        .ok_or_else(|| SpecError::new(Code::NothingToChoose, "all weights are 0 or absent").under("route"))
 }
 
 fn destination(written: &written::Destination, ctx: &Ctx, namespace: &Namespace) -> Result<Destination, SpecError> {
@@ -106,10 +114,11 @@ fn destination(written: &written::Destination, ctx: &Ctx, namespace: &Namespace)
 
 fn retry(written: &written::Retries) -> Result<RetryPolicy, SpecError> {
     nothing_else(&written.rest)?;
-    let attempts = u32::try_from(written.attempts).ok().filter(|attempts| *attempts <= ATTEMPTS_MAX).ok_or_else(|| {
-        let reason = format!("{} is not between 0 and {ATTEMPTS_MAX}", written.attempts);
-        SpecError::new(Code::InvalidValue, reason).under("attempts")
-    })?;
+    let attempts =
+        u32::try_from(written.attempts).ok().filter(|attempts| *attempts <= ATTEMPTS_MAX).ok_or_else(|| {
+            let reason = format!("{} is not between 0 and {ATTEMPTS_MAX}", written.attempts);
+            SpecError::new(Code::InvalidValue, reason).under("attempts")
+        })?;
     let per_try_timeout = written.per_try_timeout.as_deref().map(duration).transpose().at("perTryTimeout")?;
     let on = match written.retry_on.as_deref() {
         None => RetryOn::default(),
@@ -164,7 +173,8 @@ fn string(written: &written::StringMatch) -> Result<Option<StringMatch>, SpecErr
         (None, None, Some(regex)) => FullRegex::new(regex)
             .map(|regex| Some(StringMatch::Regex(regex)))
             .map_err(|error| SpecError::new(Code::InvalidPattern, error.to_string()).under("regex")),
-        _ => Err(SpecError::new(Code::InvalidValue, "has more than one of exact, prefix and regex").remedy("give exactly one")),
+        _ => Err(SpecError::new(Code::InvalidValue, "has more than one of exact, prefix and regex")
+            .remedy("give exactly one")),
     }
 }
 
@@ -174,9 +184,13 @@ fn headers(written: &BTreeMap<String, written::StringMatch>, field: &str) -> Res
     for name in written.keys() {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte); // RFC 9110 §5.6.2
         let (reason, remedy) = match name.as_str() {
-            "uri" | "scheme" | "method" | "authority" => ("is a part of the request and no header", "use the field of that name"),
+            "uri" | "scheme" | "method" | "authority" => {
+                ("is a part of the request and no header", "use the field of that name")
+            }
             name if name.is_empty() || !name.bytes().all(token) => ("is no header name", "correct the name"),
-            name if name.bytes().any(|byte| byte.is_ascii_uppercase()) => ("has upper-case letters", "write it in lower case"),
+            name if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                ("has upper-case letters", "write it in lower case")
+            }
             _ => continue,
         };
         return Err(SpecError::new(Code::InvalidValue, reason).remedy(remedy).under(format_args!("{field}[{name}]")));

@@ -41,10 +41,15 @@ fn names_are_those_users_type() {
         .into_iter()
         .map(|crd| {
             let names = crd.spec.names;
-            (names.plural, names.short_names.unwrap_or_default().join(","), names.categories.unwrap_or_default().join(","))
+            (
+                names.plural,
+                names.short_names.unwrap_or_default().join(","),
+                names.categories.unwrap_or_default().join(","),
+            )
         })
         .collect();
-    let row = |plural: &str, short: &str, categories: &str| (plural.to_string(), short.to_string(), categories.to_string());
+    let row =
+        |plural: &str, short: &str, categories: &str| (plural.to_string(), short.to_string(), categories.to_string());
     assert_eq!(
         rows,
         [
@@ -136,7 +141,10 @@ fn rules_name_fields_that_exist() {
             for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
                 let field = rule["fieldPath"].as_str().unwrap_or("").trim_start_matches('.');
                 assert!(field.is_empty() || schema["properties"][field].is_object(), "{kind}: {path}: {rule}");
-                assert!(rule["message"].as_str().is_some_and(|text| text.starts_with("TUL3")), "{kind}: {path}: {rule}");
+                assert!(
+                    rule["message"].as_str().is_some_and(|text| text.starts_with("TUL3")),
+                    "{kind}: {path}: {rule}"
+                );
             }
         });
     }

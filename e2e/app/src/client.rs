@@ -88,7 +88,8 @@ impl Http {
     /// Opens an HTTP/2 connection.
     pub(crate) async fn two(target: &Target) -> Result<Self> {
         let io = TokioIo::new(target.connect().await?);
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).handshake(io).await?;
+        let (sender, connection) =
+            http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).handshake(io).await?;
         tokio::spawn(connection);
         Ok(Self::Two(sender))
     }
@@ -102,7 +103,10 @@ impl Http {
     }
 
     /// Sends one request.
-    pub(crate) async fn send(&mut self, request: http::Request<Body>) -> Result<http::Response<hyper::body::Incoming>, Unanswered> {
+    pub(crate) async fn send(
+        &mut self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<hyper::body::Incoming>, Unanswered> {
         let sent = match self {
             Self::One(sender) => sender.try_send_request(request).await,
             Self::Two(sender) => sender.try_send_request(request).await,
@@ -117,9 +121,9 @@ impl Http {
     pub(crate) fn request(&self, target: &Target, path: &str) -> http::request::Builder {
         match self {
             Self::One(_) => http::Request::builder().uri(path).header(http::header::HOST, &target.authority),
-            Self::Two(_) => {
-                http::Request::builder().version(http::Version::HTTP_2).uri(format!("http://{}{path}", target.authority))
-            }
+            Self::Two(_) => http::Request::builder()
+                .version(http::Version::HTTP_2)
+                .uri(format!("http://{}{path}", target.authority)),
         }
     }
 }
@@ -146,7 +150,8 @@ mod tests {
 
     #[test]
     fn targets_from_urls() {
-        let parse = |url: &str| url.parse::<Target>().map(|target| (target.host, target.port, target.authority, target.path));
+        let parse =
+            |url: &str| url.parse::<Target>().map(|target| (target.host, target.port, target.authority, target.path));
         let owned = |host: &str, port, authority: &str, path: &str| (host.into(), port, authority.into(), path.into());
         assert_eq!(parse("http://checkout").expect("valid"), owned("checkout", 80, "checkout", "/"));
         assert_eq!(parse("http://c.ns:8080/a?b=c").expect("valid"), owned("c.ns", 8080, "c.ns:8080", "/a?b=c"));

@@ -74,7 +74,9 @@ pub(crate) async fn job(arguments: Arguments) -> Result<()> {
 async fn exchange(arguments: &Arguments, connection: &mut Option<Http>) -> Result<Answer> {
     let start = Instant::now();
     let limit = Duration::from_millis(arguments.timeout_ms);
-    let mut answer = tokio::time::timeout(limit, ask(arguments, connection)).await.with_context(|| format!("no answer in {limit:?}"))??;
+    let mut answer = tokio::time::timeout(limit, ask(arguments, connection))
+        .await
+        .with_context(|| format!("no answer in {limit:?}"))??;
     answer.milliseconds = start.elapsed().as_secs_f64() * 1e3;
     Ok(answer)
 }
@@ -128,7 +130,10 @@ fn request(arguments: &Arguments, http: &Http) -> Result<http::Request<client::B
 
 async fn read(response: http::Response<hyper::body::Incoming>, grpc: bool) -> Result<Answer> {
     let (head, body) = response.into_parts();
-    let collected = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| anyhow::anyhow!("reading the body: {error}"))?;
+    let collected = Limited::new(body, BODY_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|error| anyhow::anyhow!("reading the body: {error}"))?;
     let trailers = collected.trailers().map(pairs).unwrap_or_default();
     let bytes = collected.to_bytes();
     let mut messages = Vec::new();
@@ -150,5 +155,8 @@ async fn read(response: http::Response<hyper::body::Incoming>, grpc: bool) -> Re
 }
 
 fn pairs(headers: &http::HeaderMap) -> Vec<(String, String)> {
-    headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
 }

@@ -94,7 +94,10 @@ mod tests {
         let mut histogram = Histogram::default();
         (1..=100).for_each(|value| histogram.record(value));
         let quantiles = histogram.quantiles();
-        assert_eq!((quantiles.p50, quantiles.p90, quantiles.p99, quantiles.p999, quantiles.max), (50, 90, 99, 100, 100));
+        assert_eq!(
+            (quantiles.p50, quantiles.p90, quantiles.p99, quantiles.p999, quantiles.max),
+            (50, 90, 99, 100, 100)
+        );
     }
 
     #[test]

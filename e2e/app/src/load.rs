@@ -93,7 +93,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     if arguments.rps > 0.0 {
         tokio::spawn(start_when_answered(arguments.clone(), pacer.clone(), stats.clone()));
     }
-    output::json(&serde_json::json!({ "load": arguments.target.authority, "run": arguments.run, "mode": arguments.mode }))?;
+    output::json(
+        &serde_json::json!({ "load": arguments.target.authority, "run": arguments.run, "mode": arguments.mode }),
+    )?;
 
     stopped.cancelled().await;
     pacer.quit();

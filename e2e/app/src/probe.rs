@@ -45,7 +45,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
 
 async fn talk(arguments: &Arguments) -> Result<Report> {
     let start = Instant::now();
-    let mut stream = TcpStream::connect(&arguments.address).await.with_context(|| format!("connect to {}", arguments.address))?;
+    let mut stream =
+        TcpStream::connect(&arguments.address).await.with_context(|| format!("connect to {}", arguments.address))?;
     let connect_ms = start.elapsed().as_secs_f64() * 1e3;
     if let Some(text) = &arguments.send {
         stream.write_all(format!("{text}\n").as_bytes()).await?;

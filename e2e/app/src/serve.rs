@@ -93,7 +93,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     server.closing.cancel();
     tasks.close();
     let finished = tokio::time::timeout(FINISH_WITHIN, tasks.wait()).await.is_ok();
-    output::json(&serde_json::json!({ "left": server.name, "id": server.id, "finished": finished, "ledger": &*server.ledger() }))?;
+    output::json(
+        &serde_json::json!({ "left": server.name, "id": server.id, "finished": finished, "ledger": &*server.ledger() }),
+    )?;
     match &arguments.ledger_dir {
         Some(folder) => leave_ledger(folder, &server),
         None => Ok(()),
@@ -101,14 +103,21 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// Accepts on `port`, with a task for every connection, until the server closes.
-async fn listen<F>(port: u16, server: &Arc<Server>, tasks: &TaskTracker, serve: fn(TcpStream, Arc<Server>) -> F) -> Result<()>
+async fn listen<F>(
+    port: u16,
+    server: &Arc<Server>,
+    tasks: &TaskTracker,
+    serve: fn(TcpStream, Arc<Server>) -> F,
+) -> Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
     // One socket for both families where the kernel has IPv6.
     let listener = match TcpListener::bind(("::", port)).await {
         Ok(listener) => listener,
-        Err(_) => TcpListener::bind(("0.0.0.0", port)).await.with_context(|| format!("cannot listen on port {port}"))?,
+        Err(_) => {
+            TcpListener::bind(("0.0.0.0", port)).await.with_context(|| format!("cannot listen on port {port}"))?
+        }
     };
     let (server, tasks) = (server.clone(), tasks.clone());
     tokio::spawn(async move {

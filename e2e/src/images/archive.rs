@@ -1,7 +1,10 @@
 //! [pure] Images as bytes: the docker-archive format (moby, image/spec/v1.2.md), with nothing in it that changes from
 //! one build to the next: no times, no owners, entries in a fixed order.
 
+use std::io::Write;
+
 use anyhow::{Context, Result};
+use flate2::{Compression, GzBuilder};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -61,13 +64,19 @@ pub(super) fn write(images: &[Image]) -> Result<Vec<u8>> {
     for image in images {
         let layer = image.layer()?;
         let config = image.config(&layer);
-        let (config_name, layer_name) = (file_name(&config, "json"), file_name(&layer, "tar"));
+        let (config_name, layer_name) = (file_name(&config, "json"), file_name(&layer, "tar.gz"));
         add(&mut tar, &config_name, 0o644, &config)?;
-        add(&mut tar, &layer_name, 0o644, &layer)?;
+        add(&mut tar, &layer_name, 0o644, &compress(&layer)?)?;
         manifest.push(json!({"Config": config_name, "RepoTags": [image.name], "Layers": [layer_name]}));
     }
     add(&mut tar, "manifest.json", 0o644, serde_json::Value::from(manifest).to_string().as_bytes())?;
     tar.into_inner().context("cannot write an image archive")
+}
+
+/// The layer as registries keep it and nodes pull it.
+fn compress(layer: &[u8]) -> Result<Vec<u8>> {
+    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
+    gzip.write_all(layer).and_then(|()| gzip.finish()).context("cannot compress a layer")
 }
 
 fn file_name(contents: &[u8], extension: &str) -> String {
@@ -114,7 +123,9 @@ mod tests {
         let name = |value: &serde_json::Value| value.as_str().expect("a name").to_owned();
         let config: serde_json::Value = serde_json::from_slice(&files[&name(&manifest[0]["Config"])]).expect("config");
         let layer = &files[&name(&manifest[0]["Layers"][0])];
-        assert_eq!(config["rootfs"]["diff_ids"][0], digest_of(layer));
+        let mut unpacked = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(layer.as_slice()), &mut unpacked).expect("gzip");
+        assert_eq!(config["rootfs"]["diff_ids"][0], digest_of(&unpacked));
         assert_eq!(config["config"]["User"], "65532:65532");
         assert_eq!(config["config"]["Entrypoint"][0], "/x");
     }

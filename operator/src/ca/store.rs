@@ -129,7 +129,8 @@ impl Store {
             let problem = damage(secret.as_ref(), authority, SystemTime::now()).unwrap_or_default();
             self.metrics.ca_secret_intact(problem.is_empty());
             if problem != reported {
-                let (warning, reason) = (!problem.is_empty(), if problem.is_empty() { "CaRestored" } else { "CaDamaged" });
+                let (warning, reason) =
+                    (!problem.is_empty(), if problem.is_empty() { "CaRestored" } else { "CaDamaged" });
                 let note = if warning { problem.as_str() } else { "the Secret holds the authority in use again" };
                 if warning {
                     tracing::error!(secret = CA_SECRET, reason = note, "certificate authority damaged");
@@ -215,7 +216,9 @@ fn damage(secret: Option<&Secret>, authority: &Authority, now: SystemTime) -> Op
     let what = match secret.map(|secret| authority_of(secret, now)) {
         None => "is missing".to_owned(),
         Some(Err(error)) => format!("is damaged: {error}"),
-        Some(Ok(found)) if found.fingerprint() != authority.fingerprint() => format!("holds another root {}", found.fingerprint()),
+        Some(Ok(found)) if found.fingerprint() != authority.fingerprint() => {
+            format!("holds another root {}", found.fingerprint())
+        }
         Some(Ok(_)) => return None,
     };
     Some(format!("Secret {CA_SECRET} {what}; {remedy} (root in use: {})", authority.fingerprint()))

@@ -59,7 +59,9 @@ pub(super) fn start(client: &Client, system_namespace: &str, metrics: &Arc<Metri
         let labels = object.map(|object| cut::asks_for_sidecars(object.metadata.labels.as_ref()));
         Change::Namespace(of.name, labels)
     });
-    start.watch("Service", Api::<Service>::all(client.clone()), "", |of, object| Change::Service(of, object.map(cut::service)));
+    start.watch("Service", Api::<Service>::all(client.clone()), "", |of, object| {
+        Change::Service(of, object.map(cut::service))
+    });
     start.watch("EndpointSlice", Api::<EndpointSlice>::all(client.clone()), "", |of, object| {
         Change::Slice(of, object.map(cut::slice))
     });
@@ -99,8 +101,13 @@ struct Start<'a> {
 
 impl Start<'_> {
     /// Watches all objects of `api`, or the one called `name` where that is not empty.
-    fn watch<K>(&mut self, kind: &'static str, api: Api<K>, name: &str, change: impl Fn(Ref, Option<K>) -> Change + Send + 'static)
-    where
+    fn watch<K>(
+        &mut self,
+        kind: &'static str,
+        api: Api<K>,
+        name: &str,
+        change: impl Fn(Ref, Option<K>) -> Change + Send + 'static,
+    ) where
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let mut config = watcher::Config::default().timeout(WATCH_SECONDS);

@@ -31,9 +31,13 @@ pub(super) async fn carry_out(writer: &Writer, plan: Plan) -> Result<Vec<Change>
             Ok(vec![Change::MeshService(of, None)])
         }
         Plan::MeshEndpoint(object) => {
-            let api: Api<MeshEndpoint> = Api::namespaced(writer.client().clone(), &object.namespace().unwrap_or_default());
+            let api: Api<MeshEndpoint> =
+                Api::namespaced(writer.client().clone(), &object.namespace().unwrap_or_default());
             let written = unless_gone(writer.apply(&api, &object.name_any(), &object).await)?;
-            Ok(written.into_iter().map(|object| Change::MeshEndpoint(cut::reference(&object), Some(cut::user(object)))).collect())
+            Ok(written
+                .into_iter()
+                .map(|object| Change::MeshEndpoint(cut::reference(&object), Some(cut::user(object))))
+                .collect())
         }
         Plan::RemoveMeshEndpoint { of, uid } => {
             let api: Api<MeshEndpoint> = Api::namespaced(writer.client().clone(), &of.namespace);
@@ -50,7 +54,11 @@ async fn mesh_service(writer: &Writer, mut object: MeshService) -> Result<Vec<Ch
     let name = object.name_any();
     if object.spec.identities.len() == IDENTITIES_MAX || object.spec.outside.len() == OUTSIDE_MAX {
         let namespace = object.namespace();
-        tracing::warn!(name, namespace, "a Service has more members than its MeshService holds; split it up, calls to the rest are refused");
+        tracing::warn!(
+            name,
+            namespace,
+            "a Service has more members than its MeshService holds; split it up, calls to the rest are refused"
+        );
     }
     let status = object.status.take();
     let Some(mut written) = unless_gone(writer.apply(&api, &name, &object).await)? else { return Ok(Vec::new()) };
@@ -68,7 +76,11 @@ async fn mesh_service(writer: &Writer, mut object: MeshService) -> Result<Vec<Ch
     Ok(vec![Change::MeshService(cut::reference(&written), Some(cut::user(written)))])
 }
 
-async fn bindings(writer: &Writer, mut cluster: ClusterRoleBinding, mut bundle: RoleBinding) -> Result<Vec<Change>, CallError> {
+async fn bindings(
+    writer: &Writer,
+    mut cluster: ClusterRoleBinding,
+    mut bundle: RoleBinding,
+) -> Result<Vec<Change>, CallError> {
     let client = writer.client().clone();
     let namespace = bundle.namespace().unwrap_or_default();
     // Read anew each time: an owner that was replaced would make the garbage collector take the binding away.
@@ -98,11 +110,15 @@ where
 async fn status(writer: &Writer, report: Report) -> Result<Vec<Change>, CallError> {
     let Report { key, status, notes, about } = report;
     let changes = match &key {
-        Key::TrafficSplit(of) => write_status::<TrafficSplit>(writer, of, &status).await?.map(|o| Change::TrafficSplit(of.clone(), Some(o))),
-        Key::VirtualService(of) => {
-            write_status::<VirtualService>(writer, of, &status).await?.map(|o| Change::VirtualService(of.clone(), Some(o)))
+        Key::TrafficSplit(of) => {
+            write_status::<TrafficSplit>(writer, of, &status).await?.map(|o| Change::TrafficSplit(of.clone(), Some(o)))
         }
-        Key::MeshPolicy(of) => write_status::<MeshPolicy>(writer, of, &status).await?.map(|o| Change::MeshPolicy(of.clone(), Some(o))),
+        Key::VirtualService(of) => write_status::<VirtualService>(writer, of, &status)
+            .await?
+            .map(|o| Change::VirtualService(of.clone(), Some(o))),
+        Key::MeshPolicy(of) => {
+            write_status::<MeshPolicy>(writer, of, &status).await?.map(|o| Change::MeshPolicy(of.clone(), Some(o)))
+        }
         Key::Bindings | Key::Service(_) | Key::Pod(_) => None,
     };
     if changes.is_some() {

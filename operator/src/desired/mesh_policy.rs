@@ -26,7 +26,11 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
         (Ok(_), winner) => vec![
             accepted(winner.as_ref()),
             Finding::is_true(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "refers to no other object"),
-            if mesh_wide { report::programmed_for_all(world) } else { report::programmed(&of.namespace, &[], tenant, world) },
+            if mesh_wide {
+                report::programmed_for_all(world)
+            } else {
+                report::programmed(&of.namespace, &[], tenant, world)
+            },
         ],
     };
     let previous = object.status.as_ref();
@@ -35,7 +39,11 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
         observed_generation: object.metadata.generation,
         conditions,
         target: Some(target(object, mesh_wide)),
-        authorization: object.spec.authorization.as_ref().map(|section| format!("{} {}", section.action, section.rules.len())),
+        authorization: object
+            .spec
+            .authorization
+            .as_ref()
+            .map(|section| format!("{} {}", section.action, section.rules.len())),
         winner: winner.map(|winner| winner.name.to_string()),
     };
     report::write(Key::MeshPolicy(of.clone()), object, &status, previous, notes)
@@ -64,7 +72,11 @@ fn accepted(winner: Option<&Policy>) -> Finding {
 
 fn conflict(winner: &Policy) -> Finding {
     let reason = format!("the older MeshPolicy {} decides for the same target", winner.name);
-    Finding::is_false(ConditionType::Accepted, Reason::Conflicted, sentence(Code::Conflicting, "spec.mtls.mode", &reason))
+    Finding::is_false(
+        ConditionType::Accepted,
+        Reason::Conflicted,
+        sentence(Code::Conflicting, "spec.mtls.mode", &reason),
+    )
 }
 
 fn target(object: &MeshPolicy, mesh_wide: bool) -> String {

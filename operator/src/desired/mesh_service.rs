@@ -56,7 +56,10 @@ fn desired(of: &Ref, service: &Service, tenant: &Tenant, settings: &Settings) ->
             owner_references: Some(vec![owner("v1", "Service", &of.name, &service.uid)]),
             ..ObjectMeta::default()
         },
-        status: Some(MeshServiceStatus { protocols: Some(protocols(&ports)), meshed: Some(members.meshed().to_owned()) }),
+        status: Some(MeshServiceStatus {
+            protocols: Some(protocols(&ports)),
+            meshed: Some(members.meshed().to_owned()),
+        }),
         spec: MeshServiceSpec {
             cluster_ips: service.cluster_ips.clone(),
             headless: service.headless,

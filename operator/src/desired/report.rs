@@ -40,7 +40,12 @@ pub struct Note {
 
 /// The conditions to write, and the event that their change deserves.
 #[must_use]
-pub fn conclude(meta: &impl Resource, previous: &[Condition], findings: &[Finding], now: Timestamp) -> (Vec<Condition>, Vec<Note>) {
+pub fn conclude(
+    meta: &impl Resource,
+    previous: &[Condition],
+    findings: &[Finding],
+    now: Timestamp,
+) -> (Vec<Condition>, Vec<Note>) {
     let generation = meta.meta().generation.unwrap_or_default();
     let conditions = conditions(previous, findings, generation, now);
     let (before, after) = (ready(previous), ready(&conditions));
@@ -79,7 +84,9 @@ where
 #[must_use]
 pub fn programmed(namespace: &str, services: &[&ServiceRef], tenant: &Tenant, world: &World) -> Finding {
     if !tenant.is_meshed() {
-        let text = format!("namespace {namespace} has no proxies yet; label it tulle.dev/inject=enabled and restart its workloads");
+        let text = format!(
+            "namespace {namespace} has no proxies yet; label it tulle.dev/inject=enabled and restart its workloads"
+        );
         return Finding::is_true(ConditionType::Programmed, Reason::Unused, text);
     }
     if !world.is_bound(namespace) {
@@ -103,14 +110,20 @@ pub fn programmed_for_all(world: &World) -> Finding {
         let text = "no namespace has proxies yet; label one tulle.dev/inject=enabled";
         return Finding::is_true(ConditionType::Programmed, Reason::Unused, text);
     }
-    if meshed.all(|(name, _)| world.is_bound(name)) { readable() } else { propagating("the proxies' right to read is being published") }
+    if meshed.all(|(name, _)| world.is_bound(name)) {
+        readable()
+    } else {
+        propagating("the proxies' right to read is being published")
+    }
 }
 
 /// The findings of an object that is not in force, from the one that says why.
 #[must_use]
 pub fn refused(cause: Finding) -> Vec<Finding> {
-    let held_back = |kind| Finding::new(kind, Truth::Unknown, Reason::NotAccepted, "not looked at until the object is accepted");
-    let programmed = Finding::is_false(ConditionType::Programmed, Reason::NotAccepted, "held back until the object is accepted");
+    let held_back =
+        |kind| Finding::new(kind, Truth::Unknown, Reason::NotAccepted, "not looked at until the object is accepted");
+    let programmed =
+        Finding::is_false(ConditionType::Programmed, Reason::NotAccepted, "held back until the object is accepted");
     match cause.kind {
         ConditionType::Accepted => vec![cause, held_back(ConditionType::ResolvedRefs), programmed],
         _ => vec![Finding::is_true(ConditionType::Accepted, Reason::Accepted, "understood"), cause, programmed],
@@ -139,9 +152,13 @@ pub fn ready_state(key: &Key, world: &World) -> Option<(String, String)> {
         Key::TrafficSplit(of) => {
             world.tenant(&of.namespace)?.traffic_splits.get(&of.name)?.status.as_ref().map(|status| &status.conditions)
         }
-        Key::VirtualService(of) => {
-            world.tenant(&of.namespace)?.virtual_services.get(&of.name)?.status.as_ref().map(|status| &status.conditions)
-        }
+        Key::VirtualService(of) => world
+            .tenant(&of.namespace)?
+            .virtual_services
+            .get(&of.name)?
+            .status
+            .as_ref()
+            .map(|status| &status.conditions),
         Key::MeshPolicy(of) => {
             world.tenant(&of.namespace)?.mesh_policies.get(&of.name)?.status.as_ref().map(|status| &status.conditions)
         }

@@ -26,7 +26,8 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
         (Ok(split), None) => findings(of, split, &backends, tenant, world),
     };
     let previous = object.status.as_ref();
-    let (conditions, mut notes) = conclude(&**object, previous.map_or(&[], |status| &status.conditions), &findings, now);
+    let (conditions, mut notes) =
+        conclude(&**object, previous.map_or(&[], |status| &status.conditions), &findings, now);
     let weights = object.spec.backends.iter().map(|backend| backend.weight.to_string()).collect::<Vec<_>>().join("/");
     notes.extend(moved(object, previous.and_then(|status| status.weights.as_deref()), &weights));
     let status = TrafficSplitStatus {
@@ -51,7 +52,13 @@ fn conflict(split: &into_core::TrafficSplit, winner: &into_core::TrafficSplit) -
     Finding::is_false(ConditionType::Accepted, Reason::Conflicted, sentence(Code::Conflicting, "spec.service", &reason))
 }
 
-fn findings(of: &Ref, split: &into_core::TrafficSplit, backends: &[BackendStatus], tenant: &Tenant, world: &World) -> Vec<Finding> {
+fn findings(
+    of: &Ref,
+    split: &into_core::TrafficSplit,
+    backends: &[BackendStatus],
+    tenant: &Tenant,
+    world: &World,
+) -> Vec<Finding> {
     let services: Vec<&ServiceRef> = split.backends.iter().map(|(service, _)| service).chain([&split.apex]).collect();
     vec![
         Finding::is_true(ConditionType::Accepted, Reason::Accepted, "understood"),
@@ -71,12 +78,21 @@ fn references(split: &into_core::TrafficSplit, backends: &[BackendStatus], tenan
     for (index, (service, _)) in split.backends.iter().enumerate() {
         if !tenant.services.contains_key(&*service.name) {
             let why = format!("Service {service} does not exist");
-            return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, &format!("spec.backends[{index}].service"), why);
+            return missing(
+                Reason::ServiceNotFound,
+                Code::ReferenceNotFound,
+                &format!("spec.backends[{index}].service"),
+                why,
+            );
         }
     }
     for (index, backend) in backends.iter().enumerate() {
         if backend.weight > 0 && backend.ready_endpoints == 0 {
-            let share = if backends.iter().any(|other| other.effective_percent > 0) { ", the others hold its share" } else { "" };
+            let share = if backends.iter().any(|other| other.effective_percent > 0) {
+                ", the others hold its share"
+            } else {
+                ""
+            };
             let why = format!("{} has no ready endpoint{share}", backend.service);
             return missing(Reason::BackendUnavailable, Code::NoEndpoints, &format!("spec.backends[{index}]"), why);
         }

@@ -41,7 +41,8 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
 }
 
 fn services(routes: &into_core::VirtualService) -> Vec<&ServiceRef> {
-    let destinations = routes.rules.iter().flat_map(|rule| rule.action.entries()).map(|(destination, _)| &destination.service);
+    let destinations =
+        routes.rules.iter().flat_map(|rule| rule.action.entries()).map(|(destination, _)| &destination.service);
     routes.hosts.iter().chain(destinations).collect()
 }
 

@@ -70,7 +70,8 @@ fn vouched(status: &TokenReviewStatus) -> Result<Caller, Refusal> {
     };
     let extra = user.extra.unwrap_or_default();
     let (Some(pod), Some(uid)) = (single(&extra, POD_NAME), single(&extra, POD_UID)) else {
-        let message = format!("token of {namespace}/{service_account} is not bound to a pod; mount it as a projected volume");
+        let message =
+            format!("token of {namespace}/{service_account} is not bound to a pod; mount it as a projected volume");
         return Err(Refusal::new(Code::TokenNotPodBound, message));
     };
     Ok(Caller { namespace: namespace.to_owned(), service_account: service_account.to_owned(), pod, uid })
@@ -121,7 +122,8 @@ fn audience_is_plausible(token: &str) -> Result<(), Refusal> {
 
 fn wrong_audience(found: &str) -> Refusal {
     let found: String = found.chars().take(200).collect();
-    let message = format!("token audience is {found}, expected {IDENTITY_AUDIENCE:?}; is the sidecar from an older release?");
+    let message =
+        format!("token audience is {found}, expected {IDENTITY_AUDIENCE:?}; is the sidecar from an older release?");
     Refusal::new(Code::TokenWrongAudience, message)
 }
 
@@ -139,7 +141,9 @@ fn redacted(text: &str) -> String {
 }
 
 async fn in_time<T>(what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
-    let unable = |why: String| Refusal::new(Code::IssuerUnavailable, format!("cannot ask the API server now: {what}: {why}; retry"));
+    let unable = |why: String| {
+        Refusal::new(Code::IssuerUnavailable, format!("cannot ask the API server now: {what}: {why}; retry"))
+    };
     match tokio::time::timeout(API_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(unable(redacted(&error.to_string()))),

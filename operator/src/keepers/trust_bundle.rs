@@ -38,7 +38,8 @@ pub async fn keep(writer: &Writer, namespace: &str, mut authority: watch::Receiv
             continue;
         }
         if published {
-            let note = "the trust bundle was changed or deleted by somebody else and is restored; only the operator writes it";
+            let note =
+                "the trust bundle was changed or deleted by somebody else and is restored; only the operator writes it";
             tracing::error!(config_map = TRUST_BUNDLE_CONFIG_MAP, "{note}");
             writer.event(&about(namespace), true, "TrustBundleRestored", "Guard", note).await;
         }
@@ -53,7 +54,9 @@ async fn publish(writer: &Writer, api: &Api<ConfigMap>, pem: &str, fingerprint: 
                 tracing::info!(fingerprint, resource_version = written.resource_version(), "trust bundle published");
                 return;
             }
-            Err(error) => tracing::warn!(%error, config_map = TRUST_BUNDLE_CONFIG_MAP, "trust bundle not published, trying again"),
+            Err(error) => {
+                tracing::warn!(%error, config_map = TRUST_BUNDLE_CONFIG_MAP, "trust bundle not published, trying again")
+            }
         }
         tokio::time::sleep(super::webhook::RETRY).await;
     }

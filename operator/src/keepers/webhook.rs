@@ -12,7 +12,9 @@ use anyhow::Context;
 use futures_util::stream::{BoxStream, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
@@ -81,7 +83,9 @@ impl Keeper {
         if let Some(secret) = in_time(api.get_opt(WEBHOOK_CA_SECRET)).await? {
             match authority_of(&secret, now + certificate::TTL) {
                 Ok(authority) => return Ok(authority),
-                Err(error) => tracing::warn!(secret = WEBHOOK_CA_SECRET, error, "webhook authority unusable, making a new one"),
+                Err(error) => {
+                    tracing::warn!(secret = WEBHOOK_CA_SECRET, error, "webhook authority unusable, making a new one")
+                }
             }
         }
         let authority = Authority::create("Tulle webhook CA", CA_TTL, now)?;
@@ -94,7 +98,9 @@ impl Keeper {
     async fn certificate(&self, authority: &Authority, now: SystemTime) -> anyhow::Result<certificate::Validity> {
         let api = self.secrets();
         let found = in_time(api.get_opt(WEBHOOK_TLS_SECRET)).await?;
-        if let Some(validity) = found.as_ref().and_then(|secret| certificate::usable(secret, authority, &self.names, now)) {
+        if let Some(validity) =
+            found.as_ref().and_then(|secret| certificate::usable(secret, authority, &self.names, now))
+        {
             return Ok(validity);
         }
         let (secret, validity) = certificate::make(authority, &self.names, now)?;
@@ -104,20 +110,33 @@ impl Keeper {
         Ok(validity)
     }
 
-    async fn patch_mutating(&self, api: &Api<MutatingWebhookConfiguration>, authority: &Authority) -> anyhow::Result<()> {
+    async fn patch_mutating(
+        &self,
+        api: &Api<MutatingWebhookConfiguration>,
+        authority: &Authority,
+    ) -> anyhow::Result<()> {
         let Some(found) = in_time(api.get_opt(WEBHOOK)).await? else { return Ok(()) };
         let entries = found.webhooks.iter().flatten().map(|webhook| (webhook.name.as_str(), &webhook.client_config));
         self.patch(api, entries.collect(), authority).await
     }
 
-    async fn patch_validating(&self, api: &Api<ValidatingWebhookConfiguration>, authority: &Authority) -> anyhow::Result<()> {
+    async fn patch_validating(
+        &self,
+        api: &Api<ValidatingWebhookConfiguration>,
+        authority: &Authority,
+    ) -> anyhow::Result<()> {
         let Some(found) = in_time(api.get_opt(WEBHOOK)).await? else { return Ok(()) };
         let entries = found.webhooks.iter().flatten().map(|webhook| (webhook.name.as_str(), &webhook.client_config));
         self.patch(api, entries.collect(), authority).await
     }
 
     /// Sets `caBundle`, and nothing else, of the entries that call our Service.
-    async fn patch<K>(&self, api: &Api<K>, entries: Vec<(&str, &WebhookClientConfig)>, authority: &Authority) -> anyhow::Result<()>
+    async fn patch<K>(
+        &self,
+        api: &Api<K>,
+        entries: Vec<(&str, &WebhookClientConfig)>,
+        authority: &Authority,
+    ) -> anyhow::Result<()>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
@@ -127,7 +146,8 @@ impl Keeper {
         if ours.iter().all(|(_, config)| config.ca_bundle.as_ref() == Some(&wanted)) {
             return Ok(());
         }
-        let webhooks: Vec<_> = ours.iter().map(|(name, _)| json!({"name": name, "clientConfig": {"caBundle": wanted}})).collect();
+        let webhooks: Vec<_> =
+            ours.iter().map(|(name, _)| json!({"name": name, "clientConfig": {"caBundle": wanted}})).collect();
         let part = json!({
             "apiVersion": K::api_version(&()),
             "kind": K::kind(&()),

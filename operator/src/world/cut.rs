@@ -66,7 +66,11 @@ pub fn service(service: core::Service) -> Service {
     let spec = service.spec.unwrap_or_default();
     let addresses = spec.cluster_ips.or_else(|| spec.cluster_ip.map(|address| vec![address])).unwrap_or_default();
     let headless = addresses.iter().any(|address| address == "None");
-    let ports = spec.ports.unwrap_or_default().into_iter().filter(|port| matches!(port.protocol.as_deref(), None | Some("TCP")));
+    let ports = spec
+        .ports
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|port| matches!(port.protocol.as_deref(), None | Some("TCP")));
     Service {
         uid: service.metadata.uid.unwrap_or_default(),
         cluster_ips: addresses.into_iter().filter(|address| address != "None" && !address.is_empty()).collect(),

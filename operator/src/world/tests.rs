@@ -14,7 +14,14 @@ pub(crate) fn labels(app: &str) -> std::collections::BTreeMap<String, String> {
 }
 
 pub(crate) fn pod(app: &str, meshed: bool) -> Pod {
-    Pod { uid: "p".into(), labels: labels(app), service_account: app.into(), meshed, ips: vec!["10.1.0.1".parse().expect("an address")], ..Pod::default() }
+    Pod {
+        uid: "p".into(),
+        labels: labels(app),
+        service_account: app.into(),
+        meshed,
+        ips: vec!["10.1.0.1".parse().expect("an address")],
+        ..Pod::default()
+    }
 }
 
 pub(crate) fn service(app: &str) -> Service {
@@ -22,7 +29,11 @@ pub(crate) fn service(app: &str) -> Service {
 }
 
 pub(crate) fn slice(service: &str, pods: &[(&str, bool)]) -> Slice {
-    let endpoint = |(pod, ready): &(&str, bool)| Endpoint { pod: Some((*pod).into()), address: format!("ip-{pod}"), ready: *ready };
+    let endpoint = |(pod, ready): &(&str, bool)| Endpoint {
+        pod: Some((*pod).into()),
+        address: format!("ip-{pod}"),
+        ready: *ready,
+    };
     Slice { service: Some(service.into()), endpoints: pods.iter().map(endpoint).collect() }
 }
 
@@ -97,7 +108,10 @@ fn what_a_watch_tells_late_undoes_nothing() {
     take_in(&mut world, Change::TrafficSplit(at("canary"), Some(split("canary", "9"))));
     assert_eq!(take_in(&mut world, Change::TrafficSplit(at("canary"), Some(split("canary", "8")))), []);
     assert_eq!(take_in(&mut world, Change::TrafficSplit(at("canary"), Some(split("canary", "9")))), []);
-    assert_eq!(take_in(&mut world, Change::TrafficSplit(at("canary"), Some(split("canary", "10")))), [Key::TrafficSplit(at("canary"))]);
+    assert_eq!(
+        take_in(&mut world, Change::TrafficSplit(at("canary"), Some(split("canary", "10")))),
+        [Key::TrafficSplit(at("canary"))]
+    );
     let mut anew = (*split("canary", "3")).clone();
     anew.metadata.uid = Some("another".into());
     assert_eq!(take_in(&mut world, Change::TrafficSplit(at("canary"), Some(Arc::new(anew)))).len(), 1, "made anew");
@@ -108,7 +122,10 @@ fn namespaces_that_become_readable_touch_their_user_objects() {
     let mut world = World::default();
     take_in(&mut world, Change::TrafficSplit(at("canary"), Some(split("canary", "1"))));
     let shop: BTreeSet<Arc<str>> = ["shop".into()].into();
-    assert_eq!(take_in(&mut world, Change::Bound(Some(shop.clone()))), [Key::Bindings, Key::TrafficSplit(at("canary"))]);
+    assert_eq!(
+        take_in(&mut world, Change::Bound(Some(shop.clone()))),
+        [Key::Bindings, Key::TrafficSplit(at("canary"))]
+    );
     assert!(!world.is_bound("shop"), "the trust bundle is not readable yet");
     take_in(&mut world, Change::BundleBound(Some(shop.clone())));
     assert!(world.is_bound("shop") && !world.is_bound("bank"));

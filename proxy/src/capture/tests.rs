@@ -76,8 +76,13 @@ fn a_stranger_at_the_listener_is_no_proof() {
 
 #[test]
 fn only_the_probe_addresses_are_the_proof() {
-    let table =
-        [("192.0.2.1", true), ("2001:db8::1", true), ("::ffff:192.0.2.1", true), ("192.0.2.2", false), ("127.0.0.1", false)];
+    let table = [
+        ("192.0.2.1", true),
+        ("2001:db8::1", true),
+        ("::ffff:192.0.2.1", true),
+        ("192.0.2.2", false),
+        ("127.0.0.1", false),
+    ];
     for (address, expected) in table {
         assert_eq!(is_probe(address.parse().unwrap()), expected, "{address}");
     }

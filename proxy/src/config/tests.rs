@@ -2,8 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const PROBES: &str =
-    r#"{"web/livenessProbe":{"httpGet":{"port":80,"path":"/","headers":[["Authorization","hunter2"]]},"timeoutSeconds":1}}"#;
+const PROBES: &str = r#"{"web/livenessProbe":{"httpGet":{"port":80,"path":"/","headers":[["Authorization","hunter2"]]},"timeoutSeconds":1}}"#;
 
 fn usual() -> BTreeMap<&'static str, &'static str> {
     [

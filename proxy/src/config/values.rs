@@ -41,14 +41,20 @@ impl FromStr for HostPort {
 
 impl Display for HostPort {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
 /// `10.0.0.5,fd00::5`.
 pub(super) fn addresses(text: &str) -> Result<Vec<IpAddr>, String> {
     let addresses: Vec<IpAddr> = list(text)
-        .map(|item| item.parse::<IpAddr>().map(|ip| ip.to_canonical()).map_err(|_| format!("{item:?} is not an IP address")))
+        .map(|item| {
+            item.parse::<IpAddr>().map(|ip| ip.to_canonical()).map_err(|_| format!("{item:?} is not an IP address"))
+        })
         .collect::<Result<_, _>>()?;
     if addresses.is_empty() { Err("must hold at least one IP address".to_owned()) } else { Ok(addresses) }
 }
@@ -69,13 +75,18 @@ pub(super) fn ports(text: &str) -> Result<Vec<PortRange>, String> {
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     bounded(text, |item| {
         let network = item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
-        network.map(|network| network.trunc()).map_err(|_| format!("{item:?} is not a network in CIDR form such as 10.0.0.0/8"))
+        network
+            .map(|network| network.trunc())
+            .map_err(|_| format!("{item:?} is not a network in CIDR form such as 10.0.0.0/8"))
     })
 }
 
 /// `1`…
 pub(super) fn workers(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| (1..=WORKERS_MAX).contains(n)).ok_or_else(|| format!("must be a number from 1 to {WORKERS_MAX}"))
+    text.parse()
+        .ok()
+        .filter(|n| (1..=WORKERS_MAX).contains(n))
+        .ok_or_else(|| format!("must be a number from 1 to {WORKERS_MAX}"))
 }
 
 /// `json` or `off`.

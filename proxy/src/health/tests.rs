@@ -23,7 +23,8 @@ pub(crate) async fn ask(address: SocketAddr, request: &str) -> (u16, String) {
         String::from_utf8(answer).unwrap()
     };
     let answer = timeout(DEADLINE, talk).await.expect("an answer in time");
-    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("no status for {request:?}: {answer:?}")).parse().unwrap();
+    let status =
+        answer.split(' ').nth(1).unwrap_or_else(|| panic!("no status for {request:?}: {answer:?}")).parse().unwrap();
     (status, answer)
 }
 

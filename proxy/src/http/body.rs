@@ -163,7 +163,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Replay { source, .. } => source.borrow().hint.clone(),
+            Self::Replay { source, .. } => source.borrow().hint,
         }
     }
 }
@@ -235,4 +235,3 @@ impl<C: Completion + Unpin> Body for ResponseBody<C> {
         }
     }
 }
-

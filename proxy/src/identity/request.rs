@@ -104,7 +104,8 @@ fn token(issuer: &Issuer) -> Result<HeaderValue, RequestError> {
         Ok(token) => token,
         Err(source) => return Err(RequestError::Token { path, source }),
     };
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| RequestError::TokenForm(path))?;
+    let mut value =
+        HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| RequestError::TokenForm(path))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -131,9 +132,14 @@ fn request(issuer: &Issuer, token: HeaderValue, csr_pem: String) -> Request<Full
         .expect("constants, and an address that is a valid header")
 }
 
-async fn exchange(issuer: &Issuer, stream: TlsStream<TcpStream>, request: Request<Full<Bytes>>) -> Result<Response, RequestError> {
+async fn exchange(
+    issuer: &Issuer,
+    stream: TlsStream<TcpStream>,
+    request: Request<Full<Bytes>>,
+) -> Result<Response, RequestError> {
     let broken = |problem: String| RequestError::Broken { issuer: issuer.address.to_string(), problem };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(cause.to_string()))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(cause.to_string()))?;
     let answer = async {
         let answer = sender.send_request(request).await.map_err(|cause| broken(cause.to_string()))?;
         let status = answer.status();

@@ -37,7 +37,8 @@ mod tests {
     fn renewal_is_at_half_of_the_life_with_jitter() {
         const HOUR: u64 = 3600;
         let at = |before, after, now, draw| {
-            renew_at(Duration::from_secs(before), Duration::from_secs(after), Duration::from_secs(now), draw).as_secs_f64()
+            renew_at(Duration::from_secs(before), Duration::from_secs(after), Duration::from_secs(now), draw)
+                .as_secs_f64()
         };
         let near = |a: f64, b: f64| assert!((a - b).abs() < 0.01, "{a} is not {b}");
         near(at(0, 24 * HOUR, 0, 0), 0.4 * 24.0 * 3600.0);
@@ -53,11 +54,21 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_last_and_never_vanish() {
-        let table = [(0, 125, 250), (1, 250, 500), (3, 1000, 2000), (6, 8000, 16_000), (7, 15_000, 30_000), (u32::MAX, 15_000, 30_000)];
+        let table = [
+            (0, 125, 250),
+            (1, 250, 500),
+            (3, 1000, 2000),
+            (6, 8000, 16_000),
+            (7, 15_000, 30_000),
+            (u32::MAX, 15_000, 30_000),
+        ];
         for (failures, least, most) in table {
             assert_eq!(back_off(failures, 0), Duration::from_millis(least), "{failures}");
             let highest = back_off(failures, u64::MAX);
-            assert!(highest <= Duration::from_millis(most) && highest > Duration::from_millis(most - 1), "{failures}: {highest:?}");
+            assert!(
+                highest <= Duration::from_millis(most) && highest > Duration::from_millis(most - 1),
+                "{failures}: {highest:?}"
+            );
         }
     }
 }

@@ -56,7 +56,9 @@ impl IdentityState {
         let failure = Some(why);
         match *self {
             IdentityState::Requesting { .. } => IdentityState::Requesting { failure },
-            IdentityState::Valid { not_after } | IdentityState::Renewing { not_after, .. } | IdentityState::Expired { not_after, .. } => {
+            IdentityState::Valid { not_after }
+            | IdentityState::Renewing { not_after, .. }
+            | IdentityState::Expired { not_after, .. } => {
                 if now < not_after {
                     IdentityState::Renewing { not_after, failure }
                 } else {

@@ -66,7 +66,8 @@ impl Drop for TokenFile {
 async fn start(ca: Arc<TestCa>, name: &str, acts: Vec<Act>) -> TestIssuer {
     let key = KeyPair::generate().unwrap();
     let chain = ca.sign(&Leaf::of(name), &key);
-    let chain = rustls_pki_types::pem::PemObject::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
+    let chain =
+        rustls_pki_types::pem::PemObject::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
     let config = rustls::ServerConfig::builder_with_provider(crate::tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -215,7 +216,8 @@ async fn refusals_are_logged_with_the_issuers_sentence_and_tried_again() {
     ];
     let issuer = start(Arc::clone(&ca), OPERATOR, acts).await;
     let mut running = run_against(&issuer.issuer, Some(ca.pem()));
-    let refused = running.wait("refused", |state| matches!(state, IdentityState::Requesting { failure: Some(_) })).await;
+    let refused =
+        running.wait("refused", |state| matches!(state, IdentityState::Requesting { failure: Some(_) })).await;
     assert!(format!("{refused:?}").contains("TUL6002: the token has audience"), "{refused:?}");
     running.wait("valid", IdentityState::is_usable).await;
     let text = log.text();
@@ -251,7 +253,11 @@ async fn only_the_operator_under_a_trusted_root_gets_the_token() {
     let (ours, theirs) = (Arc::new(TestCa::new("ours")), Arc::new(TestCa::new("theirs")));
     let table = [
         ("another root", start(Arc::clone(&theirs), OPERATOR, vec![short(60)]).await, "UnknownIssuer"),
-        ("another workload", start(Arc::clone(&ours), WEB, vec![short(60)]).await, "expected spiffe://cluster.local/ns/tulle-system"),
+        (
+            "another workload",
+            start(Arc::clone(&ours), WEB, vec![short(60)]).await,
+            "expected spiffe://cluster.local/ns/tulle-system",
+        ),
     ];
     for (case, issuer, word) in table {
         let mut running = run_against(&issuer.issuer, Some(ours.pem()));

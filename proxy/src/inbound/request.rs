@@ -7,8 +7,8 @@ use std::time::Instant;
 use http::{Request, Response, header};
 use hyper::body::Incoming;
 
-use super::authorize::{self, Denied};
 use super::Connection;
+use super::authorize::{self, Denied};
 use crate::access_log::Entry;
 use crate::error::{self, Failure, FailureId, UNPROCESSED};
 use crate::exchange::{self, Active, Answer, AnswerBody, Head, Processed};
@@ -97,7 +97,11 @@ async fn send(connection: &Connection, head: &Head, body: RequestBody, rewind: &
 fn refuse(connection: &Connection, denied: &Denied, grpc: bool) -> Response<AnswerBody> {
     let id = connection.worker.failure_id();
     log_refused(&connection.worker, id, &denied.failure, Some(denied));
-    let (status, headers) = error::answer(&denied.failure, id, grpc);
+    let (status, mut headers) = error::answer(&denied.failure, id, grpc);
+    if connection.peer.is_none() {
+        // Between proxies only.
+        headers.remove(UNPROCESSED);
+    }
     let mut response = Response::new(ResponseBody::Empty);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -150,4 +154,3 @@ fn write_access_log(connection: &Connection, head: &Head, status: u16, duration_
         mtls: connection.peer.is_some(),
     });
 }
-

@@ -65,9 +65,11 @@ impl HttpCells {
 
     /// Requests by status code.
     pub(crate) fn by_code(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        self.codes.0.iter().filter(|(code, _)| code.load(Relaxed) != 0).map(|(code, count)| {
-            (u16::try_from(code.load(Relaxed)).expect("written from a status code"), count.get())
-        })
+        self.codes
+            .0
+            .iter()
+            .filter(|(code, _)| code.load(Relaxed) != 0)
+            .map(|(code, count)| (u16::try_from(code.load(Relaxed)).expect("written from a status code"), count.get()))
     }
 
     /// Requests by latency bucket, not cumulative, the last one beyond every bound.

@@ -183,9 +183,12 @@ fn latencies<'a>(
         let bounds = BUCKETS.iter().copied().chain([f64::MAX]);
         let buckets: Vec<(f64, u64)> = bounds.zip(sums.buckets).collect();
         let count = sums.buckets.iter().sum();
-        metric
-            .encode_family(&label_set(labels))?
-            .encode_histogram::<NoLabelSet>(sums.seconds, count, &buckets, None)?;
+        metric.encode_family(&label_set(labels))?.encode_histogram::<NoLabelSet>(
+            sums.seconds,
+            count,
+            &buckets,
+            None,
+        )?;
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ impl State {
             | IdentityState::Renewing { not_after, .. }
             | IdentityState::Expired { not_after, .. } => i64::try_from(*not_after).ok(),
         };
-        let family = ("tulle_cert_expiry_timestamp", "End of validity of the certificate in use.", Some(&Unit::Seconds));
+        let family =
+            ("tulle_cert_expiry_timestamp", "End of validity of the certificate in use.", Some(&Unit::Seconds));
         gauge(encoder, family, expiry.map(|expiry| ([("kind", "leaf")], expiry)))?;
         let replaced = self.shared.tls.facts().map(|facts| {
             let none: [(&str, &str); 0] = [];
@@ -70,7 +71,11 @@ impl State {
         };
         let family = ("tulle_config_object_generation", "Generation of an object this proxy has applied.", None);
         gauge(encoder, family, facts.applied.iter().map(|object| (labels(object), object.generation)))?;
-        let family = ("tulle_config_object_rejected", "1 where a newer version is refused and the last good one is in force.", None);
+        let family = (
+            "tulle_config_object_rejected",
+            "1 where a newer version is refused and the last good one is in force.",
+            None,
+        );
         gauge(encoder, family, facts.applied.iter().map(|object| (labels(object), i64::from(object.error.is_some()))))
     }
 }

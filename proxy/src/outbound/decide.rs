@@ -77,8 +77,9 @@ pub(crate) fn endpoint<'a>(worker: &Worker, view: &'a View, tried: &Tried) -> &'
 pub(crate) fn has_routes(connection: &Connection) -> bool {
     connection.pod.is_none()
         && connection.worker.with_snapshot(|snapshot| {
-            service(snapshot, connection.dialled)
-                .is_ok_and(|service| service.port(connection.dialled.port()).is_some_and(|port| !port.routes.is_empty()))
+            service(snapshot, connection.dialled).is_ok_and(|service| {
+                service.port(connection.dialled.port()).is_some_and(|port| !port.routes.is_empty())
+            })
         })
 }
 

@@ -9,8 +9,8 @@ use hyper::body::Incoming;
 use tulle_core::codes::Reason;
 use tulle_core::path;
 
-use super::decide::{self, Decision, Tried};
 use super::Connection;
+use super::decide::{self, Decision, Tried};
 use crate::access_log::Entry;
 use crate::error::{self, Failure, FailureId, UNPROCESSED};
 use crate::exchange::{self, Active, Answer, AnswerBody, Broken, Head, Processed};
@@ -90,15 +90,10 @@ struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
-    async fn within(
-        &self,
-        limit: Option<Duration>,
-        body: RequestBody,
-    ) -> Result<(Answer, Rc<Upstream>), Failure> {
+    async fn within(&self, limit: Option<Duration>, body: RequestBody) -> Result<(Answer, Rc<Upstream>), Failure> {
         let Some(limit) = limit else { return self.run(body).await };
-        let timed_out = || {
-            Failure::new(Reason::Timeout, format!("{} did not answer within {limit:?}", self.decision.service))
-        };
+        let timed_out =
+            || Failure::new(Reason::Timeout, format!("{} did not answer within {limit:?}", self.decision.service));
         tokio::time::timeout(limit, self.run(body)).await.unwrap_or_else(|_| Err(timed_out()))
     }
 
@@ -199,9 +194,10 @@ fn clean_answer(headers: &mut http::HeaderMap) {
 
 fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
     let mtls = way == Way::Mesh;
-    decision.view.cells.get(&decision.service, mtls, || {
-        connection.worker.metrics.http(labels(&connection.worker, decision, mtls))
-    })
+    decision
+        .view
+        .cells
+        .get(&decision.service, mtls, || connection.worker.metrics.http(labels(&connection.worker, decision, mtls)))
 }
 
 /// Labels of a call of this pod.

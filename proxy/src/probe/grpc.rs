@@ -68,7 +68,9 @@ fn encode(service: &str) -> Bytes {
     }
     let mut bytes = BytesMut::with_capacity(5 + message.len());
     bytes.put_u8(0);
-    bytes.put_u32(u32::try_from(message.len()).expect("the name came from a pod's specification, which is far below 4 GiB"));
+    bytes.put_u32(
+        u32::try_from(message.len()).expect("the name came from a pod's specification, which is far below 4 GiB"),
+    );
     bytes.extend_from_slice(&message);
     bytes.freeze()
 }

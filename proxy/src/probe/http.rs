@@ -26,7 +26,9 @@ pub(super) async fn get(
 ) -> Result<(), String> {
     let request = request(address, path, headers)?;
     if https {
-        let stream = insecure::connect(stream, address.ip()).await.map_err(|cause| format!("TLS with {address} failed: {cause}"))?;
+        let stream = insecure::connect(stream, address.ip())
+            .await
+            .map_err(|cause| format!("TLS with {address} failed: {cause}"))?;
         exchange(stream, request).await
     } else {
         exchange(stream, request).await
@@ -44,7 +46,8 @@ fn request(address: SocketAddr, path: &str, headers: &[(String, String)]) -> Res
     let map = request.headers_mut();
     for (name, value) in headers {
         let name: HeaderName = name.parse().map_err(|_| format!("the probe's header name {name:?} is not usable"))?;
-        let value: HeaderValue = value.parse().map_err(|_| format!("the value of the probe's header {name} is not usable"))?;
+        let value: HeaderValue =
+            value.parse().map_err(|_| format!("the value of the probe's header {name} is not usable"))?;
         map.append(name, value);
     }
     let host = HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII");
@@ -87,5 +90,9 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, request: Request<
 }
 
 fn healthy(status: StatusCode) -> Result<(), String> {
-    if (200..400).contains(&status.as_u16()) { Ok(()) } else { Err(format!("the application answered {}", status.as_u16())) }
+    if (200..400).contains(&status.as_u16()) {
+        Ok(())
+    } else {
+        Err(format!("the application answered {}", status.as_u16()))
+    }
 }

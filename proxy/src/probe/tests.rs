@@ -2,8 +2,8 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use ::http::{HeaderMap, HeaderValue, Request, Response};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;

@@ -8,7 +8,9 @@ mod encode;
 use std::io;
 use std::time::Duration;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_netfilter::nftables::{NfTablesMessage, RuleAttribute, RuleMessage};
 use netlink_packet_netfilter::none::ControlMessage;
 use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily};
@@ -108,7 +110,8 @@ pub(crate) fn replace(rules: &RuleSet) -> Result<(), RedirectError> {
                 continue;
             };
             let number = answer.header.sequence_number as usize;
-            let step = number.checked_sub(1).and_then(|index| steps.get(index)).map_or("the batch", |step| &step.describe);
+            let step =
+                number.checked_sub(1).and_then(|index| steps.get(index)).map_or("the batch", |step| &step.describe);
             return Err(refusal(step.to_owned(), io::Error::from_raw_os_error(-code.get())));
         }
     }
@@ -140,8 +143,11 @@ pub(crate) fn verify(rules: &RuleSet) -> Result<(), RedirectError> {
             }
         }
     }
-    let expected: Vec<String> =
-        rules.chains.iter().flat_map(|chain| chain.rules.iter().map(|rule| format!("{}: {}", chain.name, rule.comment))).collect();
+    let expected: Vec<String> = rules
+        .chains
+        .iter()
+        .flat_map(|chain| chain.rules.iter().map(|rule| format!("{}: {}", chain.name, rule.comment)))
+        .collect();
     if found == expected { Ok(()) } else { Err(RedirectError::NotThere { expected, found }) }
 }
 
@@ -178,9 +184,11 @@ fn refusal(step: String, source: io::Error) -> RedirectError {
         }
         Some(Errno::OPNOTSUPP) => RedirectError::Unsupported { feature: "nf_tables", step, source },
         // The kernel names a missing chain type or expression by ENOENT after it failed to load the module.
-        Some(Errno::NOENT) => {
-            RedirectError::Unsupported { feature: "nf_tables NAT (nft_chain_nat, nft_redir, inet family)", step, source }
-        }
+        Some(Errno::NOENT) => RedirectError::Unsupported {
+            feature: "nf_tables NAT (nft_chain_nat, nft_redir, inet family)",
+            step,
+            source,
+        },
         _ => RedirectError::Refused { step, source },
     }
 }

@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use tulle_core::sidecar::{
-    CAPTURE_PROBE_ADDRESS_V4, CAPTURE_PROBE_ADDRESS_V6, CAPTURE_PROBE_PORT, HEALTH_PORT, INBOUND_PORT, OUTBOUND_PORT, PROXY_UID,
+    CAPTURE_PROBE_ADDRESS_V4, CAPTURE_PROBE_ADDRESS_V6, CAPTURE_PROBE_PORT, HEALTH_PORT, INBOUND_PORT, OUTBOUND_PORT,
+    PROXY_UID,
 };
 
 /// Name of the one table, family `inet` (IPv4 and IPv6 in one; `nat` chains there need Linux 5.2).
@@ -142,7 +143,8 @@ fn outbound(skip: &Skip) -> Vec<Rule> {
 fn inbound(skip: &Skip) -> Vec<Rule> {
     let health = PortRange { first: HEALTH_PORT, last: HEALTH_PORT };
     let mut rules = Vec::with_capacity(3 + skip.inbound_ports.len());
-    let mut leave = |condition, comment| rules.push(Rule { matches: vec![condition], verdict: Verdict::Return, comment });
+    let mut leave =
+        |condition, comment| rules.push(Rule { matches: vec![condition], verdict: Verdict::Return, comment });
     leave(Match::FromLoopback, "loopback and own addresses");
     leave(Match::TcpPorts(health), "own health port");
     for ports in &skip.inbound_ports {

@@ -1,13 +1,15 @@
 use std::path::Path;
 
-use super::rules::{probe_addresses, PortRange, RuleSet, Skip};
+use super::rules::{PortRange, RuleSet, Skip, probe_addresses};
 use super::{RedirectError, refuse_host_network};
 
 fn skip_all_kinds() -> Skip {
     Skip {
         outbound_ports: vec![PortRange { first: 22, last: 22 }, PortRange { first: 9000, last: 9100 }],
         inbound_ports: vec![PortRange { first: 2222, last: 2222 }],
-        outbound_networks: ["10.9.0.0/16", "203.0.113.7/32", "fd00:9::/64", "0.0.0.0/0"].map(|n| n.parse().unwrap()).into(),
+        outbound_networks: ["10.9.0.0/16", "203.0.113.7/32", "fd00:9::/64", "0.0.0.0/0"]
+            .map(|n| n.parse().unwrap())
+            .into(),
     }
 }
 
@@ -40,7 +42,8 @@ fn rules_without_exclusions() {
 #[test]
 fn exclusions_come_after_the_exemptions_and_before_the_redirect() {
     let text = RuleSet::new(&skip_all_kinds()).to_string();
-    let added: Vec<&str> = text.lines().filter(|line| !PLAIN.lines().any(|plain| plain == *line)).map(str::trim).collect();
+    let added: Vec<&str> =
+        text.lines().filter(|line| !PLAIN.lines().any(|plain| plain == *line)).map(str::trim).collect();
     assert_eq!(
         added,
         [

@@ -22,7 +22,9 @@ pub(crate) struct Bundle {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BundleError {
     /// Nothing in it.
-    #[error("the trust bundle holds no certificate; restore the ConfigMap {TRUST_BUNDLE_CONFIG_MAP} in the system namespace")]
+    #[error(
+        "the trust bundle holds no certificate; restore the ConfigMap {TRUST_BUNDLE_CONFIG_MAP} in the system namespace"
+    )]
     Empty,
     /// More than accepted.
     #[error("the trust bundle holds more than {MAX_ROOTS} certificates; remove retired roots")]

@@ -68,7 +68,11 @@ impl WorkloadIdentity {
     /// Checks that `chain_pem` is for `expected` and belongs to `key`.
     ///
     /// Whether it chains to the trust bundle is left to peers: while a root is being replaced the bundle here may be behind.
-    pub(crate) fn new(chain_pem: &[u8], key: PrivateKeyDer<'static>, expected: &SpiffeId) -> Result<WorkloadIdentity, IdentityError> {
+    pub(crate) fn new(
+        chain_pem: &[u8],
+        key: PrivateKeyDer<'static>,
+        expected: &SpiffeId,
+    ) -> Result<WorkloadIdentity, IdentityError> {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain_pem)
             .take(MAX_CHAIN + 1)
             .collect::<Result<_, _>>()

@@ -10,7 +10,11 @@ use super::verify::{Accept, ClientVerifier};
 use super::{Bundle, MeshProtocol, WorkloadIdentity, provider};
 
 /// Requires a client certificate of the trust domain.
-pub(super) fn mesh_server(trust_domain: &TrustDomain, identity: &WorkloadIdentity, bundle: &Bundle) -> Result<ServerConfig, Error> {
+pub(super) fn mesh_server(
+    trust_domain: &TrustDomain,
+    identity: &WorkloadIdentity,
+    bundle: &Bundle,
+) -> Result<ServerConfig, Error> {
     let verifier = ClientVerifier::new(Arc::clone(bundle.roots()), Accept::Domain(trust_domain.clone()), provider())?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?

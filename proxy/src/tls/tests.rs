@@ -21,7 +21,11 @@ type Server = server::TlsStream<DuplexStream>;
 
 /// Both sides of one handshake, each with its own verdict. TLS 1.3 clients finish before the server has judged them, so the client reads
 /// one byte that the server sends only after it accepted.
-async fn handshake(dialling: &TlsContext, answering: &TlsContext, protocol: MeshProtocol) -> (io::Result<Client>, io::Result<Server>) {
+async fn handshake(
+    dialling: &TlsContext,
+    answering: &TlsContext,
+    protocol: MeshProtocol,
+) -> (io::Result<Client>, io::Result<Server>) {
     let (near, far) = duplex(64 * 1024);
     let connector = TlsConnector::from(dialling.client(protocol).expect("the context is complete"));
     let acceptor = TlsAcceptor::from(answering.server().expect("the context is complete"));
@@ -75,8 +79,16 @@ async fn the_handshake_is_tls_13_hybrid_and_leaves_nothing_to_resume() {
 fn wrong_leaves() -> Vec<(&'static str, Leaf, &'static str)> {
     let right = Leaf::of(WEB);
     vec![
-        ("expired", Leaf { starts_in: -Duration::hours(2), ends_in: -Duration::seconds(2), ..right.clone() }, "expired"),
-        ("not yet valid", Leaf { starts_in: Duration::hours(1), ends_in: Duration::hours(2), ..right.clone() }, "not valid yet"),
+        (
+            "expired",
+            Leaf { starts_in: -Duration::hours(2), ends_in: -Duration::seconds(2), ..right.clone() },
+            "expired",
+        ),
+        (
+            "not yet valid",
+            Leaf { starts_in: Duration::hours(1), ends_in: Duration::hours(2), ..right.clone() },
+            "not valid yet",
+        ),
         ("two URI names", Leaf { uris: vec![WEB.into(), CART.into()], ..right.clone() }, "2 URI names"),
         ("no name at all", Leaf { uris: vec![], ..right.clone() }, "0 URI names"),
         ("a DNS name only", Leaf { uris: vec![], dns: vec!["web.shop.svc".into()], ..right.clone() }, "0 URI names"),
@@ -215,7 +227,8 @@ fn our_own_certificate_is_checked_before_use() {
         ("endless chain", right.repeat(9), "9 certificates"),
     ];
     for (case, chain, word) in table {
-        let refusal = WorkloadIdentity::new(chain.as_bytes(), private(&key), &WEB.parse().unwrap()).expect_err(case).to_string();
+        let refusal =
+            WorkloadIdentity::new(chain.as_bytes(), private(&key), &WEB.parse().unwrap()).expect_err(case).to_string();
         assert!(refusal.contains(word), "{case}: {refusal}");
     }
 }

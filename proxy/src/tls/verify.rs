@@ -10,7 +10,9 @@ use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tulle_core::identity::{SpiffeId, TrustDomain};
 use x509_parser::extensions::GeneralName;
@@ -171,7 +173,11 @@ pub(super) struct ClientVerifier {
 }
 
 impl ClientVerifier {
-    pub(super) fn new(roots: Arc<RootCertStore>, accept: Accept, provider: Arc<CryptoProvider>) -> Result<ClientVerifier, Error> {
+    pub(super) fn new(
+        roots: Arc<RootCertStore>,
+        accept: Accept,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<ClientVerifier, Error> {
         let chain = WebPkiClientVerifier::builder_with_provider(roots, provider)
             .clear_root_hint_subjects() // clients have one certificate; hints only lengthen the handshake
             .build()

@@ -62,7 +62,8 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
 }
 
 fn flatten<T>(outcome: Result<io::Result<T>, tokio::time::error::Elapsed>) -> io::Result<T> {
-    outcome.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "timed out; is a NetworkPolicy in the way?")))
+    outcome
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "timed out; is a NetworkPolicy in the way?")))
 }
 
 fn verify(

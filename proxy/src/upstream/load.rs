@@ -68,7 +68,7 @@ impl Load {
 }
 
 /// Power of two choices: of two candidates drawn at random the cheaper one. `draw` is uniform over `u64`.
-pub(crate) fn choose<'a, T>(candidates: &'a [T], draw: u64, cost: impl Fn(&T) -> f64) -> Option<&'a T> {
+pub(crate) fn choose<T>(candidates: &[T], draw: u64, cost: impl Fn(&T) -> f64) -> Option<&T> {
     let count = candidates.len() as u64;
     match candidates {
         [] => None,

@@ -133,8 +133,7 @@ impl Upstream {
 
     fn shared_h2(&self, expected: &[SpiffeId]) -> Option<Rc<H2Connection>> {
         let mut connections = self.h2.borrow_mut();
-        connections
-            .retain(|connection| !connection.sender.is_closed() && allowed(connection.peer.as_ref(), expected));
+        connections.retain(|connection| !connection.sender.is_closed() && allowed(connection.peer.as_ref(), expected));
         connections.iter().find(|connection| Rc::strong_count(connection) <= STREAMS_PER_CONNECTION).cloned()
     }
 

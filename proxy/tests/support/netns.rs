@@ -28,8 +28,8 @@ impl Namespace {
             }
         });
         let mut namespace = Namespace { jobs, path: String::new() };
-        namespace.path = namespace
-            .run(|| format!("/proc/{}/task/{}/ns/net", std::process::id(), gettid().as_raw_nonzero()));
+        namespace.path =
+            namespace.run(|| format!("/proc/{}/task/{}/ns/net", std::process::id(), gettid().as_raw_nonzero()));
         namespace.ip("link set lo up");
         namespace
     }

@@ -21,7 +21,9 @@ struct Pair {
 
 fn pair() -> Pair {
     let key = KeyPair::generate().expect("a key");
-    let certificate = CertificateParams::new(["server.test".to_owned()]).and_then(|params| params.self_signed(&key)).expect("a certificate");
+    let certificate = CertificateParams::new(["server.test".to_owned()])
+        .and_then(|params| params.self_signed(&key))
+        .expect("a certificate");
     Pair { certificate, key }
 }
 

@@ -23,6 +23,8 @@ pub struct Settings {
     pub excluded_namespaces: Vec<String>,
     /// SPIFFE trust domain.
     pub trust_domain: TrustDomain,
+    /// DNS domain of Services.
+    pub cluster_domain: String,
     /// `host:port` of the issuer.
     pub issuer: String,
     /// mTLS mode where no MeshPolicy says otherwise.

@@ -4,7 +4,7 @@ use super::pod::Pod;
 use super::settings::{Settings, Sidecar};
 use super::workload::workload;
 use serde_json::{Value, json};
-use tulle_core::sidecar::{self, ProbeTable, env};
+use tulle_core::sidecar::{self, DEFAULT_CLUSTER_DOMAIN, ProbeTable, env};
 
 /// Read permission for everybody. The kubelet owns projected files as root; only when all containers share one user or
 /// the pod has an `fsGroup` does it choose owner or group by itself (kubelet `projected.go`, `FsUserFrom`). Redirect
@@ -110,6 +110,9 @@ fn environment(pod: Pod<'_>, settings: &Settings, sidecar: &Sidecar, probes: &Pr
     ];
     variables.extend(sidecar.workers().map(|workers| variable(env::WORKERS, workers.to_string())));
     variables.extend(skip_lists(sidecar));
+    if settings.cluster_domain != DEFAULT_CLUSTER_DOMAIN {
+        variables.push(variable(env::CLUSTER_DOMAIN, &settings.cluster_domain));
+    }
     if !settings.cluster_networks.is_empty() {
         variables.push(variable(env::CLUSTER_NETWORKS, &settings.cluster_networks));
     }

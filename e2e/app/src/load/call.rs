@@ -85,16 +85,24 @@ impl Caller {
     async fn fetch(&mut self, id: &str) -> Result<Answer, Failure> {
         let response = self.exchange(id).await?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| Failure::new("body", error.to_string()))?.to_bytes();
+        let body = Limited::new(body, BODY_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| Failure::new("body", error.to_string()))?
+            .to_bytes();
         if !head.status.is_success() {
             return Err(refusal(&head, &body));
         }
-        serde_json::from_slice(&body).map_err(|error| Failure::new("body", format!("{error}: {}", String::from_utf8_lossy(&body))))
+        serde_json::from_slice(&body)
+            .map_err(|error| Failure::new("body", format!("{error}: {}", String::from_utf8_lossy(&body))))
     }
 
     async fn grpc(&mut self, id: &str) -> Result<Answer, Failure> {
         let (head, body) = self.exchange(id).await?.into_parts();
-        let collected = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| Failure::new("body", error.to_string()))?;
+        let collected = Limited::new(body, BODY_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| Failure::new("body", error.to_string()))?;
         let trailers = collected.trailers().cloned().unwrap_or_default();
         let status = trailers.get("grpc-status").or_else(|| head.headers.get("grpc-status"));
         if !head.status.is_success() || status.is_none_or(|status| status != "0") {
@@ -113,7 +121,9 @@ impl Caller {
             Some(stream) => stream,
             None => {
                 stats::lock(&self.stats).connected();
-                Stream::open(self.mode, &self.target).await.map_err(|error| Failure::new("connect", format!("{error:#}")))?
+                Stream::open(self.mode, &self.target)
+                    .await
+                    .map_err(|error| Failure::new("connect", format!("{error:#}")))?
             }
         };
         let message = stream.exchange(id).await.map_err(|error| Failure::new("stream", format!("{error:#}")))?;
@@ -156,9 +166,15 @@ impl Caller {
         if self.mode == Mode::Grpc {
             let message = Message { id: id.to_owned(), ..Message::default() };
             let request = http.request(&self.target, echo::UNARY).method(Method::POST).header(REQUEST_ID, id);
-            return request.header(CONTENT_TYPE, "application/grpc").header(TE, "trailers").body(client::full(message.frame()));
+            return request
+                .header(CONTENT_TYPE, "application/grpc")
+                .header(TE, "trailers")
+                .body(client::full(message.frame()));
         }
-        http.request(&self.target, &self.target.path).method(&self.method).header(REQUEST_ID, id).body(client::full(Bytes::new()))
+        http.request(&self.target, &self.target.path)
+            .method(&self.method)
+            .header(REQUEST_ID, id)
+            .body(client::full(Bytes::new()))
     }
 }
 

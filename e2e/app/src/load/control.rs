@@ -21,7 +21,9 @@ use super::stats::{self, Shared};
 pub(crate) async fn listen(port: u16, pacer: Pacer, stats: Shared) -> Result<()> {
     let listener = match TcpListener::bind(("::", port)).await {
         Ok(listener) => listener,
-        Err(_) => TcpListener::bind(("0.0.0.0", port)).await.with_context(|| format!("cannot listen on port {port}"))?,
+        Err(_) => {
+            TcpListener::bind(("0.0.0.0", port)).await.with_context(|| format!("cannot listen on port {port}"))?
+        }
     };
     tokio::spawn(async move {
         loop {
@@ -61,7 +63,9 @@ fn answer(request: &Request<Incoming>, pacer: &Pacer, stats: &Shared) -> Respons
             pacer.start(rps, query.get("count").and_then(|count| count.parse().ok()));
             json(&())
         }
-        _ => refuse(StatusCode::NOT_FOUND, "GET /stats /phases /ids; POST /start?rps=&count=&phase= /stop /phase?name="),
+        _ => {
+            refuse(StatusCode::NOT_FOUND, "GET /stats /phases /ids; POST /start?rps=&count=&phase= /stop /phase?name=")
+        }
     }
 }
 

@@ -200,7 +200,12 @@ impl Stats {
 
     /// What became of which id: this end's ledger.
     pub(crate) fn ids(&self) -> Ids {
-        Ids { run: self.run.clone(), ok: self.ok.clone(), failed: self.failed.clone(), mismatched: self.mismatched.clone() }
+        Ids {
+            run: self.run.clone(),
+            ok: self.ok.clone(),
+            failed: self.failed.clone(),
+            mismatched: self.mismatched.clone(),
+        }
     }
 
     fn each(&mut self, ticket: &Ticket, mut note: impl FnMut(&mut Counters)) {

@@ -24,7 +24,12 @@ const QUEUED_FRAMES: usize = 2;
 /// One open conversation.
 pub(crate) enum Stream {
     /// `/echo.Echo/Chat`, with the connection that carries it.
-    Grpc { _connection: Http, sender: channel::Sender<Bytes, hyper::Error>, answers: hyper::body::Incoming, deframer: Deframer },
+    Grpc {
+        _connection: Http,
+        sender: channel::Sender<Bytes, hyper::Error>,
+        answers: hyper::body::Incoming,
+        deframer: Deframer,
+    },
     /// A WebSocket.
     Websocket(Box<WebSocketStream<TokioIo<Upgraded>>>),
     /// Lines over TCP.

@@ -83,7 +83,8 @@ async fn converse(mut incoming: Incoming, mut sender: Sender, server: Arc<Server
 }
 
 async fn finish(mut sender: Sender, status: &'static str) -> Option<()> {
-    let trailers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))]);
+    let trailers =
+        HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))]);
     sender.send_trailers(trailers).await.ok()
 }
 

@@ -122,7 +122,10 @@ fn wanted_status(path: &str) -> StatusCode {
 }
 
 fn headers(headers: &HeaderMap) -> Vec<(&str, String)> {
-    headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
 }
 
 pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {

@@ -32,7 +32,12 @@ fn an_authority_is_made_only_for_a_new_mesh() {
         ("new mesh", None, None, "create"),
         ("Secret made, bundle not yet", Some(secret(&ours)), None, "use"),
         ("both", Some(secret(&ours)), Some(published.clone()), "use"),
-        ("several roots", Some(secret(&ours)), Some(bundle(&(other.certificate_pem().to_owned() + ours.certificate_pem()))), "use"),
+        (
+            "several roots",
+            Some(secret(&ours)),
+            Some(bundle(&(other.certificate_pem().to_owned() + ours.certificate_pem()))),
+            "use",
+        ),
         ("emptied bundle", Some(secret(&ours)), Some(bundle("")), "use"),
         ("lost Secret", None, Some(published.clone()), "refuse"),
         ("lost Secret, emptied bundle", None, Some(ConfigMap::default()), "refuse"),
@@ -60,7 +65,9 @@ fn damage_to_the_authority_in_use_is_named() {
     let (ours, other) = (authority(), authority());
     let now = SystemTime::now();
     assert_eq!(damage(Some(&secret(&ours)), &ours, now), None);
-    for (secret, word) in [(None, "is missing"), (Some(garbage()), "is damaged"), (Some(secret(&other)), "another root")] {
+    for (secret, word) in
+        [(None, "is missing"), (Some(garbage()), "is damaged"), (Some(secret(&other)), "another root")]
+    {
         let sentence = damage(secret.as_ref(), &ours, now).expect("damage");
         assert!(sentence.contains(word), "{sentence}");
     }

@@ -40,7 +40,11 @@ fn targets_and_sections_in_short() {
         "selector": {"matchLabels": {"app": "web", "tier": "x"}},
         "authorization": {"action": "DENY", "rules": [{}, {}]},
     });
-    let rows = [("tulle-system", &strict, "mesh", None), ("shop", &strict, "namespace", None), ("shop", &deny, "app=web,tier=x", Some("DENY 2"))];
+    let rows = [
+        ("tulle-system", &strict, "mesh", None),
+        ("shop", &strict, "namespace", None),
+        ("shop", &deny, "app=web,tier=x", Some("DENY 2")),
+    ];
     for (namespace, spec, target, authorization) in rows {
         let status = status_of(namespace, spec, []);
         assert_eq!((status.target.as_deref(), status.authorization.as_deref()), (Some(target), authorization));
@@ -59,8 +63,14 @@ fn the_oldest_decides_and_is_named() {
     let status = status_of("shop", &strict, [older(&strict)]);
     assert_eq!((ready(&status), status.winner.as_deref()), (("False", "Conflicted"), Some("shop/older")));
     let status = status_of("shop", &both, [older(&strict)]);
-    assert_eq!((ready(&status), status.winner.as_deref()), (("True", "Ready"), Some("shop/older")), "its other section is in force");
-    for other in [younger(&strict), older(&elsewhere), older(&json!({"authorization": {"action": "ALLOW", "rules": []}}))] {
+    assert_eq!(
+        (ready(&status), status.winner.as_deref()),
+        (("True", "Ready"), Some("shop/older")),
+        "its other section is in force"
+    );
+    for other in
+        [younger(&strict), older(&elsewhere), older(&json!({"authorization": {"action": "ALLOW", "rules": []}}))]
+    {
         let status = status_of("shop", &strict, [other]);
         assert_eq!((ready(&status), status.winner.as_deref()), (("True", "Ready"), None));
     }

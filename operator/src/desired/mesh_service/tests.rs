@@ -23,9 +23,11 @@ fn meshed(object: &MeshService) -> &str {
 fn a_service_as_the_mesh_sees_it() {
     let mut web = service("web");
     web.cluster_ips = vec!["10.0.0.1".into(), "fd00::1".into()];
-    let port = |name: &str, port, app: Option<&str>| Port { name: name.into(), port, app_protocol: app.map(str::to_owned) };
+    let port =
+        |name: &str, port, app: Option<&str>| Port { name: name.into(), port, app_protocol: app.map(str::to_owned) };
     web.ports = vec![port("http", 80, None), port("x", 81, Some("grpc")), port("http-2", 82, None), port("", 83, None)];
-    let object = planned(&world([Change::Service(at("web"), Some(web)), Change::Pod(at("web-1"), Some(pod("web", true)))]));
+    let object =
+        planned(&world([Change::Service(at("web"), Some(web)), Change::Pod(at("web-1"), Some(pod("web", true)))]));
     let labels = object.metadata.labels.as_ref().expect("labels");
     assert_eq!(labels["tulle.dev/cluster-ip"], "10.0.0.1");
     assert_eq!(labels["tulle.dev/cluster-ip-v6"], "fd00-0000-0000-0000-0000-0000-0000-0001");
@@ -70,7 +72,14 @@ fn members() {
             false,
             "Yes",
         ),
-        ("a slice ahead of its pod", vec![Change::Slice(at("x"), Some(slice("web", &[("a", true)])))], &[], &[], false, "No"),
+        (
+            "a slice ahead of its pod",
+            vec![Change::Slice(at("x"), Some(slice("web", &[("a", true)])))],
+            &[],
+            &[],
+            false,
+            "No",
+        ),
     ];
     for (name, changes, accounts, outside, external, word) in rows {
         let changes = [Change::Service(at("web"), Some(service("web")))].into_iter().chain(changes);
@@ -85,7 +94,8 @@ fn members() {
 
 #[test]
 fn written_only_when_it_differs() {
-    let mut world = world([Change::Service(at("web"), Some(service("web"))), Change::Pod(at("a"), Some(pod("web", true)))]);
+    let mut world =
+        world([Change::Service(at("web"), Some(service("web"))), Change::Pod(at("a"), Some(pod("web", true)))]);
     let mut object = planned(&world);
     object.metadata.uid = Some("m".into());
     object.metadata.labels.as_mut().expect("labels").insert("team".into(), "x".into());

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use tulle_crds::{TrafficSplit, TrafficSplitStatus};
 
 use super::plan;
-use crate::desired::testing::{mesh_service, report, settings, world};
 use crate::desired::report::Report;
+use crate::desired::testing::{mesh_service, report, settings, world};
 use crate::world::tests::{at, service, slice};
 use crate::world::{Change, World};
 
@@ -50,10 +50,15 @@ fn words(status: &TrafficSplitStatus) -> Vec<String> {
 fn a_split_in_force() {
     let world = world(shop().into_iter().chain([split("canary", "2026-01-01T00:00:00Z", canary())]));
     let (report, status) = told(&world, "canary");
-    let expected = ["Accepted True Accepted", "ResolvedRefs True ResolvedRefs", "Programmed True Programmed", "Ready True Ready"];
+    let expected =
+        ["Accepted True Accepted", "ResolvedRefs True ResolvedRefs", "Programmed True Programmed", "Ready True Ready"];
     assert_eq!(words(&status), expected);
-    assert_eq!((status.observed_generation, status.weights.as_deref(), status.winner.as_deref()), (Some(2), Some("90/10"), None));
-    let shares: Vec<_> = status.backends.iter().map(|b| (b.service.as_str(), b.effective_percent, b.ready_endpoints)).collect();
+    assert_eq!(
+        (status.observed_generation, status.weights.as_deref(), status.winner.as_deref()),
+        (Some(2), Some("90/10"), None)
+    );
+    let shares: Vec<_> =
+        status.backends.iter().map(|b| (b.service.as_str(), b.effective_percent, b.ready_endpoints)).collect();
     assert_eq!(shares, [("v1", 90, 1), ("v2", 10, 1)]);
     assert_eq!(report.notes.iter().map(|note| note.reason).collect::<Vec<_>>(), ["Ready"]);
     let programmed = &status.conditions[2].message;
@@ -65,8 +70,20 @@ fn why_a_split_is_not_ready() {
     let old = "2026-01-01T00:00:00Z";
     let gone = |name: &str| Change::Service(at(name), None);
     let rows: Vec<(&str, Vec<Change>, Value, &str, &str)> = vec![
-        ("missing apex", vec![gone("web")], canary(), "ServiceNotFound", "TUL3005: spec.service: Service shop/web does not exist"),
-        ("missing backend", vec![gone("v2")], canary(), "ServiceNotFound", "TUL3005: spec.backends[1].service: Service shop/v2"),
+        (
+            "missing apex",
+            vec![gone("web")],
+            canary(),
+            "ServiceNotFound",
+            "TUL3005: spec.service: Service shop/web does not exist",
+        ),
+        (
+            "missing backend",
+            vec![gone("v2")],
+            canary(),
+            "ServiceNotFound",
+            "TUL3005: spec.backends[1].service: Service shop/v2",
+        ),
         (
             "no ready endpoint",
             vec![Change::Slice(at("v2"), Some(slice("v2", &[("v2", false)])))],
@@ -74,8 +91,20 @@ fn why_a_split_is_not_ready() {
             "BackendUnavailable",
             "TUL2002: spec.backends[1]: v2 has no ready endpoint, the others hold its share",
         ),
-        ("all zero", vec![], json!([{"service": "v1", "weight": 0}]), "NothingToChoose", "TUL3009: spec.backends: all weights are 0"),
-        ("another namespace", vec![], json!([{"service": "v1.bank", "weight": 1}]), "RefNotPermitted", "TUL3006: spec.backends[0].service"),
+        (
+            "all zero",
+            vec![],
+            json!([{"service": "v1", "weight": 0}]),
+            "NothingToChoose",
+            "TUL3009: spec.backends: all weights are 0",
+        ),
+        (
+            "another namespace",
+            vec![],
+            json!([{"service": "v1.bank", "weight": 1}]),
+            "RefNotPermitted",
+            "TUL3006: spec.backends[0].service",
+        ),
         (
             "an older split",
             vec![split("older", "2025-01-01T00:00:00Z", canary())],
@@ -83,7 +112,13 @@ fn why_a_split_is_not_ready() {
             "Conflicted",
             "TUL3008: spec.service: web is split already by the older TrafficSplit shop/older",
         ),
-        ("not published", vec![Change::MeshService(at("v1"), None)], canary(), "Propagating", "MeshService shop/v1 is being published"),
+        (
+            "not published",
+            vec![Change::MeshService(at("v1"), None)],
+            canary(),
+            "Propagating",
+            "MeshService shop/v1 is being published",
+        ),
         ("not bound", vec![Change::Bound(None)], canary(), "Propagating", "the proxies' right to read"),
     ];
     for (name, changes, backends, reason, message) in rows {
@@ -102,19 +137,28 @@ fn why_a_split_is_not_ready() {
 
 #[test]
 fn a_namespace_without_proxies_leaves_the_split_unused() {
-    let changes = shop().into_iter().chain([Change::Namespace("shop".into(), Some(false)), split("canary", "2026-01-01T00:00:00Z", canary())]);
+    let changes = shop()
+        .into_iter()
+        .chain([Change::Namespace("shop".into(), Some(false)), split("canary", "2026-01-01T00:00:00Z", canary())]);
     let (_, status) = told(&world(changes), "canary");
     assert_eq!(words(&status)[2..], ["Programmed True Unused", "Ready True Ready"]);
 }
 
 #[test]
 fn shares_are_those_of_backends_that_can_answer() {
-    let three = json!([{"service": "v1", "weight": 1}, {"service": "v2", "weight": 1}, {"service": "web", "weight": 1}]);
+    let three =
+        json!([{"service": "v1", "weight": 1}, {"service": "v2", "weight": 1}, {"service": "web", "weight": 1}]);
     let none = || vec![("v1", false), ("v2", false), ("web", false)];
-    let rows = [("thirds", vec![], [33, 33, 33]), ("one away", vec![("v2", false)], [50, 0, 50]), ("all away", none(), [0, 0, 0])];
+    let rows = [
+        ("thirds", vec![], [33, 33, 33]),
+        ("one away", vec![("v2", false)], [50, 0, 50]),
+        ("all away", none(), [0, 0, 0]),
+    ];
     for (name, slices, expected) in rows {
-        let slices = slices.into_iter().map(|(name, ready)| Change::Slice(at(name), Some(slice(name, &[(name, ready)]))));
-        let world = world(shop().into_iter().chain(slices).chain([split("canary", "2026-01-01T00:00:00Z", three.clone())]));
+        let slices =
+            slices.into_iter().map(|(name, ready)| Change::Slice(at(name), Some(slice(name, &[(name, ready)]))));
+        let world =
+            world(shop().into_iter().chain(slices).chain([split("canary", "2026-01-01T00:00:00Z", three.clone())]));
         let (_, status) = told(&world, "canary");
         assert_eq!(status.backends.iter().map(|b| b.effective_percent).collect::<Vec<_>>(), expected, "{name}");
     }
@@ -125,7 +169,9 @@ fn written_and_told_on_change_of_meaning_only() {
     let mut world = world(shop().into_iter().chain([split("canary", "2026-01-01T00:00:00Z", canary())]));
     let (_, status) = told(&world, "canary");
     let see = |world: &mut World, backends: Value, status: TrafficSplitStatus| {
-        let Change::TrafficSplit(_, Some(object)) = split("canary", "2026-01-01T00:00:00Z", backends) else { unreachable!() };
+        let Change::TrafficSplit(_, Some(object)) = split("canary", "2026-01-01T00:00:00Z", backends) else {
+            unreachable!()
+        };
         let mut object = (*object).clone();
         object.status = Some(status);
         world.take_in(Change::TrafficSplit(at("canary"), Some(Arc::new(object))), &mut Default::default());

@@ -17,7 +17,8 @@ fn status_of(spec: &Value) -> VirtualServiceStatus {
     }))
     .expect("a VirtualService");
     let web = Service { ports: vec![Port { port: 80, ..Port::default() }], ..service("web") };
-    let world = world([Change::Service(at("web"), Some(web)), Change::VirtualService(at("routes"), Some(Arc::new(object)))]);
+    let world =
+        world([Change::Service(at("web"), Some(web)), Change::VirtualService(at("routes"), Some(Arc::new(object)))]);
     let report = report(plan(&at("routes"), &world, &settings(), Timestamp::UNIX_EPOCH));
     serde_json::from_value(report.status).expect("a status")
 }
@@ -27,7 +28,13 @@ fn what_is_said_of_routes() {
     let to = |host: &str, port: u16| json!([{"route": [{"destination": {"host": host, "port": {"number": port}}}]}]);
     let rows = [
         ("resolved", json!({"hosts": ["web"], "http": to("web", 80)}), "True", "Ready", "in force"),
-        ("host", json!({"hosts": ["nowhere"], "http": to("web", 80)}), "False", "ServiceNotFound", "TUL3005: spec.hosts[0]: Service shop/nowhere"),
+        (
+            "host",
+            json!({"hosts": ["nowhere"], "http": to("web", 80)}),
+            "False",
+            "ServiceNotFound",
+            "TUL3005: spec.hosts[0]: Service shop/nowhere",
+        ),
         (
             "destination",
             json!({"hosts": ["web"], "http": to("nowhere", 80)}),
@@ -47,7 +54,12 @@ fn what_is_said_of_routes() {
     for (name, spec, ready, reason, message) in rows {
         let status = status_of(&spec);
         let condition = status.conditions.last().expect("Ready");
-        assert_eq!((condition.status.as_str(), condition.reason.as_str()), (ready, reason), "{name}: {}", condition.message);
+        assert_eq!(
+            (condition.status.as_str(), condition.reason.as_str()),
+            (ready, reason),
+            "{name}: {}",
+            condition.message
+        );
         assert!(condition.message.starts_with(message), "{name}: {}", condition.message);
         assert_eq!(status.conditions.len(), 4, "{name}");
     }
@@ -55,7 +67,8 @@ fn what_is_said_of_routes() {
 
 #[test]
 fn hosts_are_shown_short() {
-    let rows: [(&[&str], &str); 4] = [(&[], ""), (&["a"], "a"), (&["a", "b"], "a,b"), (&["a", "b", "c", "d"], "a,b +2")];
+    let rows: [(&[&str], &str); 4] =
+        [(&[], ""), (&["a"], "a"), (&["a", "b"], "a,b"), (&["a", "b", "c", "d"], "a,b +2")];
     for (hosts, expected) in rows {
         assert_eq!(shown(&hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()), expected);
     }

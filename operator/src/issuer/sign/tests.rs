@@ -1,7 +1,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -33,7 +34,9 @@ fn greedy_requests() -> Vec<(String, CertificateParams)> {
     let ip = SanType::IpAddress([10, 0, 0, 1].into());
     let mail = SanType::Rfc822Name("root@example.com".try_into().expect("a name"));
     let mut rows: Vec<(String, CertificateParams)> = Vec::new();
-    for names in [vec![foreign.clone()], vec![dns.clone()], vec![ip.clone()], vec![mail.clone()], vec![foreign, dns, ip, mail]] {
+    for names in
+        [vec![foreign.clone()], vec![dns.clone()], vec![ip.clone()], vec![mail.clone()], vec![foreign, dns, ip, mail]]
+    {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names;
         rows.push((format!("names {:?}", params.subject_alt_names), params));
@@ -63,7 +66,8 @@ fn nothing_but_the_key_comes_from_the_request() {
     let authority = Authority::create("root", 24 * HOUR, now).expect("an authority");
     for (name, params) in greedy_requests() {
         let key = KeyPair::generate().expect("a key");
-        let csr = params.serialize_request(&key).and_then(|csr| csr.pem()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let csr =
+            params.serialize_request(&key).and_then(|csr| csr.pem()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let response = issue(&csr, &authority, HOUR, now);
         let der = CertificateDer::from_pem_slice(response.chain_pem.as_bytes()).expect("PEM");
         let (_, leaf) = X509Certificate::from_der(&der).expect("X.509");
@@ -79,7 +83,11 @@ fn nothing_but_the_key_comes_from_the_request() {
         assert!(extended.server_auth && extended.client_auth, "{name}");
         assert!(!extended.any && !extended.code_signing && extended.other.is_empty(), "{name}");
         assert_eq!(leaf.public_key().raw, rcgen::PublicKeyData::subject_public_key_info(&key), "{name}");
-        assert_eq!(leaf.extensions().len(), 6, "{name}: SAN, key usage, extended key usage, basic constraints, AKI, SKI");
+        assert_eq!(
+            leaf.extensions().len(),
+            6,
+            "{name}: SAN, key usage, extended key usage, basic constraints, AKI, SKI"
+        );
         let life = leaf.validity().time_to_expiration().expect("valid now").unsigned_abs();
         assert!(life <= HOUR, "{name}: {life:?}");
     }

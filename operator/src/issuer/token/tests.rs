@@ -43,8 +43,16 @@ fn what_is_not_vouched_for() {
         ("a person", |v| v["user"]["username"] = json!("admin"), Code::TokenRefused),
         ("a node", |v| v["user"]["username"] = json!("system:node:n1"), Code::TokenRefused),
         ("a long-lived token", |v| v["user"]["extra"] = Value::Null, Code::TokenNotPodBound),
-        ("no uid", |v| v["user"]["extra"]["authentication.kubernetes.io/pod-uid"] = Value::Null, Code::TokenNotPodBound),
-        ("two pods", |v| v["user"]["extra"]["authentication.kubernetes.io/pod-name"] = json!(["a", "b"]), Code::TokenNotPodBound),
+        (
+            "no uid",
+            |v| v["user"]["extra"]["authentication.kubernetes.io/pod-uid"] = Value::Null,
+            Code::TokenNotPodBound,
+        ),
+        (
+            "two pods",
+            |v| v["user"]["extra"]["authentication.kubernetes.io/pod-name"] = json!(["a", "b"]),
+            Code::TokenNotPodBound,
+        ),
     ];
     for (name, change, code) in rows {
         let refusal = vouched(&answer(|value| {

@@ -20,13 +20,15 @@ fn services() {
         },
     })));
     assert_eq!(cut.cluster_ips, ["10.0.0.1", "fd00::1"]);
-    let ports: Vec<_> = cut.ports.iter().map(|port| (port.name.as_str(), port.port, port.app_protocol.as_deref())).collect();
+    let ports: Vec<_> =
+        cut.ports.iter().map(|port| (port.name.as_str(), port.port, port.app_protocol.as_deref())).collect();
     assert_eq!(ports, [("http", 80, Some("http")), ("", 9000, None)], "TCP only");
     assert!(!cut.headless && !cut.external_name);
 
     let headless = service(read(json!({"metadata": {}, "spec": {"clusterIP": "None", "clusterIPs": ["None"]}})));
     assert!(headless.headless && headless.cluster_ips.is_empty());
-    let external = service(read(json!({"metadata": {}, "spec": {"type": "ExternalName", "externalName": "example.com"}})));
+    let external =
+        service(read(json!({"metadata": {}, "spec": {"type": "ExternalName", "externalName": "example.com"}})));
     assert!(external.external_name && external.cluster_ips.is_empty());
 }
 

@@ -3,9 +3,9 @@
 use ipnet::IpNet;
 use netlink_packet_core::DefaultNla;
 use netlink_packet_netfilter::nftables::{
-    Bitwise, ChainAttribute, ChainMessage, Cmp, DataAttribute, ExpressionAttribute, Expressions, Hook as HookAttribute, Immediate,
-    InetHookNumber, ListAttribute, Meta, MetaKey, NfTablesMessage, Operator, Payload, Register, RuleAttribute, RuleMessage,
-    TableAttribute, TableMessage, Verdict as NetlinkVerdict, VerdictAttribute,
+    Bitwise, ChainAttribute, ChainMessage, Cmp, DataAttribute, ExpressionAttribute, Expressions, Hook as HookAttribute,
+    Immediate, InetHookNumber, ListAttribute, Meta, MetaKey, NfTablesMessage, Operator, Payload, Register,
+    RuleAttribute, RuleMessage, TableAttribute, TableMessage, Verdict as NetlinkVerdict, VerdictAttribute,
 };
 
 use crate::redirect::rules::{Chain, Hook, Match, PRIORITY, PortRange, Rule, RuleSet, TABLE, Verdict};
@@ -60,8 +60,12 @@ pub(super) fn batch(rules: &RuleSet) -> Vec<Step> {
 
 /// `chain: comment` of a rule that was read back.
 pub(super) fn identify(rule: &RuleMessage) -> Option<String> {
-    let chain = rule.attributes.iter().find_map(|a| if let RuleAttribute::Chain(name) = a { Some(name) } else { None })?;
-    let data = rule.attributes.iter().find_map(|a| if let RuleAttribute::UserData(data) = a { Some(data.as_slice()) } else { None });
+    let chain =
+        rule.attributes.iter().find_map(|a| if let RuleAttribute::Chain(name) = a { Some(name) } else { None })?;
+    let data = rule
+        .attributes
+        .iter()
+        .find_map(|a| if let RuleAttribute::UserData(data) = a { Some(data.as_slice()) } else { None });
     let comment = match data {
         Some([COMMENT, length, text @ ..]) => {
             let text = &text[..text.len().min(usize::from(*length))];

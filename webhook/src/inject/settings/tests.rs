@@ -12,6 +12,7 @@ pub(crate) fn settings() -> Settings {
         system_namespace: "tulle-system".into(),
         excluded_namespaces: vec!["kube-system".into()],
         trust_domain: "cluster.local".parse().expect("a trust domain"),
+        cluster_domain: "cluster.local".into(),
         issuer: "tulle-issuer.tulle-system.svc:15012".into(),
         default_mtls: MtlsMode::Permissive,
         cluster_networks: String::new(),

@@ -49,7 +49,11 @@ fn what_cannot_serve_is_replaced() {
 #[test]
 fn only_calls_of_our_service_are_ours() {
     let config = |name: &str, namespace: &str| WebhookClientConfig {
-        service: Some(ServiceReference { name: name.into(), namespace: namespace.into(), ..ServiceReference::default() }),
+        service: Some(ServiceReference {
+            name: name.into(),
+            namespace: namespace.into(),
+            ..ServiceReference::default()
+        }),
         ..WebhookClientConfig::default()
     };
     assert!(names().is_called_by(&config("tulle-webhook", "tulle-system")));
