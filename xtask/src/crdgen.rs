@@ -10,7 +10,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for crd in tulle_crds::all() {
         for folder in DEFINITIONS {
             let path = paths::repository().join(folder).join(tulle_crds::manifest::file_name(&crd));
-            std::fs::write(&path, tulle_crds::render_yaml(&crd)).with_context(|| format!("writing {}", path.display()))?;
+            std::fs::write(&path, tulle_crds::render_yaml(&crd))
+                .with_context(|| format!("writing {}", path.display()))?;
         }
     }
     Ok(())

@@ -108,7 +108,8 @@ fn install(place: &Place, report: &mut Report) -> Result<Instant> {
 
 /// Applies the example and waits for the first answer through two proxies.
 fn first_request(place: &Place, arguments: &Arguments, installed: Instant, report: &mut Report) -> Result<Load> {
-    let step = Step::start("starting the example: two versions of checkout, and a client", Some(Duration::from_secs(15)));
+    let step =
+        Step::start("starting the example: two versions of checkout, and a client", Some(Duration::from_secs(15)));
     let kubectl = place.kubectl().namespaced(NAMESPACE);
     apply_examples(place)?;
     roll_out(&kubectl)?;
@@ -135,7 +136,8 @@ fn apply_examples(place: &Place) -> Result<()> {
         .collect();
     files.sort();
     for file in files {
-        let text = std::fs::read_to_string(&file)?.replace("image: localhost/", &format!("image: {}/", place.registry()));
+        let text =
+            std::fs::read_to_string(&file)?.replace("image: localhost/", &format!("image: {}/", place.registry()));
         place.kubectl().apply(&text).with_context(|| format!("cannot apply {}", file.display()))?;
     }
     Ok(())

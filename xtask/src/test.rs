@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that shows whether this clone is sound, in the order of how soon it can tell.
 
 mod cluster;
+mod dependencies;
 mod stage;
 
 use std::process::Command;
@@ -52,10 +53,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// What needs no cluster. Expected times are those of a warm clone on two cores.
 const LOCAL: &[Stage] = &[
-    Stage { name: "format", expected: Duration::from_secs(3), run: |_| checked("format", cargo(&["fmt", "--all", "--check"])) },
+    Stage {
+        name: "format",
+        expected: Duration::from_secs(3),
+        run: |_| checked("format", cargo(&["fmt", "--all", "--check"])),
+    },
     Stage { name: "lints", expected: Duration::from_secs(60), run: |_| lints() },
     Stage { name: "documentation", expected: Duration::from_secs(40), run: |_| documentation() },
     Stage { name: "unit and component tests", expected: Duration::from_secs(150), run: |_| tests() },
+    Stage { name: "dependencies", expected: Duration::from_secs(3), run: |_| dependencies::check() },
     Stage { name: "chart", expected: Duration::from_secs(5), run: |_| chart() },
 ];
 
@@ -86,7 +92,13 @@ fn chart() -> Result<Counts> {
     let helm = Toolbox::ensure()?.program(&HELM, "helm");
     let everything = "networkPolicy.enabled=true,uninstall.force=true,proxy.accessLog=json,policy.mtls=STRICT";
     let chart = mesh::chart();
-    let mut counts = Counts::default();
+    let mut rendered = cargo(&["test", "--package", "tulle-webhook", "--test", "chart", "--", "--ignored"]);
+    rendered.env("HELM", &helm);
+    let (_, output) = logged("chart rendering", rendered)?;
+    let mut counts = Counts::of_cargo(&output);
+    if counts == Counts::default() {
+        counts = Counts::FAILED;
+    }
     for arguments in [&["lint", "--strict"][..], &["template", "tulle"], &["template", "tulle", "--set", everything]] {
         let mut command = Command::new(&helm);
         command.current_dir(paths::repository()).args(arguments).arg(&chart);

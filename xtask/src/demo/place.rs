@@ -44,7 +44,8 @@ impl Place {
     pub(super) fn prepare(context: Option<&str>, registry: &str, report: &mut Report) -> Result<Self> {
         let tools = Toolbox::ensure()?;
         let images = MeshImages::build(&paths::repository().join("target/images"))?;
-        report.image_mib = images.images.iter().filter_map(|image| Some((component_of(&image.name)?, mib(image.bytes)))).collect();
+        report.image_mib =
+            images.images.iter().filter_map(|image| Some((component_of(&image.name)?, mib(image.bytes)))).collect();
         if let Some(context) = context {
             return Self::visit(context, registry, &tools);
         }
@@ -66,7 +67,8 @@ impl Place {
             place.stay();
             return Ok(place);
         }
-        let cluster = Cluster::load(CLUSTER).context("no demo was left up; start one with `cargo xtask demo --keep`")?;
+        let cluster =
+            Cluster::load(CLUSTER).context("no demo was left up; start one with `cargo xtask demo --keep`")?;
         let (kubectl, helm) = (cluster.kubectl(), cluster.helm());
         let reach = Reach::Node(Inside::of(&cluster.first_node())?);
         Ok(Self { owner: Owner::Kept(cluster), kubectl, helm, reach, registry: "localhost".to_owned() })
@@ -86,7 +88,9 @@ impl Place {
         let helm = Helm::new(tools.program(&HELM, "helm"), &file, folder.join("helm"));
         let reach = Reach::ApiServer(Arc::new(Api::start(&kubectl)?));
         eprintln!("using context {context}; its nodes must have or be able to pull {registry}/tulle/*:{TAG}");
-        eprintln!("the archives are in target/images: load them into the nodes, or push them and name their place with --registry");
+        eprintln!(
+            "the archives are in target/images: load them into the nodes, or push them and name their place with --registry"
+        );
         let visit = Visit { kubectl: kubectl.clone(), helm: helm.clone(), stay: false };
         Ok(Self { owner: Owner::Theirs(visit), kubectl, helm, reach, registry: registry.to_owned() })
     }
@@ -142,12 +146,20 @@ impl Place {
                 cluster.keep()?;
             }
             Owner::Kept(_) => {}
-            Owner::Theirs(_) => take_down = format!("kubectl delete namespace {NAMESPACE} && helm uninstall tulle -n tulle-system"),
+            Owner::Theirs(_) => {
+                take_down = format!("kubectl delete namespace {NAMESPACE} && helm uninstall tulle -n tulle-system")
+            }
         }
         eprintln!("  cargo xtask demo --follow                          # live shares, until Ctrl-C");
-        eprintln!("  kubectl edit trafficsplit checkout -n {NAMESPACE}          # change the weights and watch the shares follow");
-        eprintln!("  kubectl get mesh -n {NAMESPACE}                            # what the mesh says about your objects");
-        eprintln!("\nBreak a policy: nobody may call checkout any more, and the shares turn into refusals that say why.\n");
+        eprintln!(
+            "  kubectl edit trafficsplit checkout -n {NAMESPACE}          # change the weights and watch the shares follow"
+        );
+        eprintln!(
+            "  kubectl get mesh -n {NAMESPACE}                            # what the mesh says about your objects"
+        );
+        eprintln!(
+            "\nBreak a policy: nobody may call checkout any more, and the shares turn into refusals that say why.\n"
+        );
         eprintln!("  kubectl apply -f - <<'END'\n{}END", denial());
         eprintln!("  kubectl logs deployment/checkout-v1 -n {NAMESPACE} -c {} --tail=1", mesh::PROXY);
         eprintln!("  kubectl delete meshpolicy nobody -n {NAMESPACE}");

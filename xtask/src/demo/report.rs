@@ -108,18 +108,32 @@ impl Report {
             let millis = |micros: u64| micros as f64 / 1000.0;
             eprintln!(
                 "{weights:<10} {:>9.0} % {:>8.2} % {mark} {:>8} {:>8} {:>6.1} ms {:>6.1} ms",
-                step.expected, step.measured, step.requests, step.failed, millis(step.p50_us), millis(step.p99_us),
+                step.expected,
+                step.measured,
+                step.requests,
+                step.failed,
+                millis(step.p50_us),
+                millis(step.p99_us),
             );
         }
         let clean = verdict.expect_clean().is_ok();
         eprintln!(
             "\n{} {} requests: {} failed, {} executed twice, {} with another's answer",
-            mark(clean), self.requests, self.failed, verdict.doubled, verdict.mismatched,
+            mark(clean),
+            self.requests,
+            self.failed,
+            verdict.doubled,
+            verdict.mismatched,
         );
         for (reason, count) in &self.failures {
             eprintln!("    {count} × {reason}");
         }
-        eprintln!("{} an edit is in use after {:.1} ms (p50), {:.1} ms (p99)", mark(true), self.propagation_ms.p50, self.propagation_ms.p99);
+        eprintln!(
+            "{} an edit is in use after {:.1} ms (p50), {:.1} ms (p99)",
+            mark(true),
+            self.propagation_ms.p50,
+            self.propagation_ms.p99
+        );
         if plaintext_watched {
             eprintln!("{} no plaintext between meshed pods, watched by the kernel of every node", mark(true));
         }
@@ -139,7 +153,8 @@ impl Report {
 /// `tulle-proxy` is the process of the component `proxy`; the test application is none.
 pub(super) fn by_component(processes: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     let components = ["operator", "webhook", "proxy"];
-    let named = processes.into_iter().filter_map(|(process, mib)| Some((process.strip_prefix("tulle-")?.to_owned(), mib)));
+    let named =
+        processes.into_iter().filter_map(|(process, mib)| Some((process.strip_prefix("tulle-")?.to_owned(), mib)));
     named.filter(|(component, _)| components.contains(&component.as_str())).collect()
 }
 
@@ -170,10 +185,21 @@ mod tests {
 
     #[test]
     fn the_report_has_the_agreed_names() {
-        let json = serde_json::to_value(Report { steps: vec![step(10.0, 9.8)], ..Report::default() }).expect("plain data");
+        let json =
+            serde_json::to_value(Report { steps: vec![step(10.0, 9.8)], ..Report::default() }).expect("plain data");
         assert_eq!(json["steps"][0].to_string(), r#"{"expected":10.0,"measured":9.8}"#);
-        for path in ["/requests", "/failed", "/propagation_ms/p50", "/propagation_ms/p99", "/rss_mib", "/image_mib",
-            "/seconds/cluster_boot", "/seconds/install", "/seconds/first_meshed_request", "/seconds/total"] {
+        for path in [
+            "/requests",
+            "/failed",
+            "/propagation_ms/p50",
+            "/propagation_ms/p99",
+            "/rss_mib",
+            "/image_mib",
+            "/seconds/cluster_boot",
+            "/seconds/install",
+            "/seconds/first_meshed_request",
+            "/seconds/total",
+        ] {
             assert!(json.pointer(path).is_some(), "{path}");
         }
     }

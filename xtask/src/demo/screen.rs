@@ -25,7 +25,8 @@ impl Screen {
 
     /// Shows the state of a step.
     pub(super) fn step(&mut self, title: &str, phase: &Counters, wanted: Option<u64>) {
-        let progress = wanted.map_or_else(|| format!("{:>6}", phase.ok), |wanted| format!("{:>6}/{wanted}", phase.ok.min(wanted)));
+        let progress =
+            wanted.map_or_else(|| format!("{:>6}", phase.ok), |wanted| format!("{:>6}/{wanted}", phase.ok.min(wanted)));
         let share = phase.share("v2");
         let millis = |micros: u64| micros as f64 / 1000.0;
         self.draw(&format!(

@@ -37,7 +37,9 @@ impl Step {
     pub(super) fn run(&self, api: &Api, load: &Load, screen: &mut Screen) -> Result<StepReport> {
         load.phase("change")?;
         self.edit(api)?;
-        wait::until(ARRIVAL_DEADLINE, &format!("the weights {:?} to be in use", self.weights), || self.has_arrived(load))?;
+        wait::until(ARRIVAL_DEADLINE, &format!("the weights {:?} to be in use", self.weights), || {
+            self.has_arrived(load)
+        })?;
         load.phase(&format!("{}-{}", self.weights[0], self.weights[1]))?;
         let phase = self.count(load, screen)?;
         Ok(StepReport {
@@ -69,7 +71,12 @@ impl Step {
     }
 
     fn count(&self, load: &Load, screen: &mut Screen) -> Result<Counters> {
-        let title = format!("step {}/{}  {:>7}", self.number, WEIGHTS.len(), format!("{}/{}", self.weights[0], self.weights[1]));
+        let title = format!(
+            "step {}/{}  {:>7}",
+            self.number,
+            WEIGHTS.len(),
+            format!("{}/{}", self.weights[0], self.weights[1])
+        );
         let start = Instant::now();
         loop {
             interrupt::check()?;
@@ -80,7 +87,11 @@ impl Step {
                 return Ok(phase);
             }
             if start.elapsed() > STEP_DEADLINE {
-                bail!("only {} of {} requests were answered in {STEP_DEADLINE:?}; try a lower --rps", phase.ok, self.requests);
+                bail!(
+                    "only {} of {} requests were answered in {STEP_DEADLINE:?}; try a lower --rps",
+                    phase.ok,
+                    self.requests
+                );
             }
             thread::sleep(FRAME);
         }

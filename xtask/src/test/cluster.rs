@@ -10,20 +10,37 @@ use tulle_e2e::images::MeshImages;
 use tulle_e2e::progress::Step;
 use tulle_e2e::{ClusterSpec, OwnedCluster, mesh, paths};
 
-use super::stage::{Counts, Stage, cargo};
+use super::stage::{Counts, Stage, cargo, logged};
 
 /// Name of the tests' own cluster.
 const CLUSTER: &str = "test";
 
 /// Programs and images first: they fail for other reasons than the mesh does.
 pub(super) const STAGES: &[Stage] = &[
-    Stage { name: "cluster programs", expected: Duration::from_secs(1), run: |_| Toolbox::ensure().map(|_| Counts::PASSED) },
-    Stage { name: "images", expected: Duration::from_secs(60), run: |_| images().map(|_| Counts::PASSED) },
+    Stage {
+        name: "cluster programs",
+        expected: Duration::from_secs(1),
+        run: |_| Toolbox::ensure().map(|_| Counts::PASSED),
+    },
+    Stage {
+        name: "images",
+        expected: Duration::from_secs(60),
+        run: |_| images()?.check_sizes().map(|()| Counts::PASSED),
+    },
+    Stage { name: "the cluster itself", expected: Duration::from_secs(45), run: |_| runner() },
     Stage { name: "promises on a real cluster", expected: Duration::from_secs(17 * 60), run: promises },
 ];
 
 fn images() -> Result<MeshImages> {
     MeshImages::build(&paths::repository().join("target/images"))
+}
+
+/// Boot, chaos and clean-up of the cluster runner, in clusters of their own.
+fn runner() -> Result<Counts> {
+    let (success, output) =
+        logged("cluster", cargo(&["test", "--package", "tulle-e2e", "--test", "cluster", "--", "--ignored"]))?;
+    let counts = Counts::of_cargo(&output);
+    Ok(if success || counts.failed > 0 { counts } else { counts + Counts::FAILED })
 }
 
 fn promises(names: &[String]) -> Result<Counts> {

@@ -33,7 +33,8 @@ impl Counts {
     /// The number before `passed` and the one before `failed`. [pure]
     pub(super) fn of_words(line: &str) -> Self {
         let words: Vec<&str> = line.split([' ', ',', ';', '.']).filter(|word| !word.is_empty()).collect();
-        let before = |name| words.windows(2).find(|pair| pair[1] == name).and_then(|pair| pair[0].parse().ok()).unwrap_or(0);
+        let before =
+            |name| words.windows(2).find(|pair| pair[1] == name).and_then(|pair| pair[0].parse().ok()).unwrap_or(0);
         Self { passed: before("passed"), failed: before("failed") }
     }
 }
@@ -69,13 +70,22 @@ impl Stages {
         for (number, stage) in self.0.iter().enumerate() {
             interrupt::check()?;
             let left: Duration = self.0[number..].iter().map(|stage| stage.expected).sum();
-            eprintln!("\n[{}/{}] {} (all that is left: about {} min)", number + 1, self.0.len(), stage.name, left.as_secs().div_ceil(60));
+            eprintln!(
+                "\n[{}/{}] {} (all that is left: about {} min)",
+                number + 1,
+                self.0.len(),
+                stage.name,
+                left.as_secs().div_ceil(60)
+            );
             let start = Instant::now();
             let result = (stage.run)(names);
             let took = start.elapsed().as_secs_f64();
             match result {
                 Ok(stage_counts) => {
-                    eprintln!("[{}] {} passed, {} failed in {took:.0} s", stage.name, stage_counts.passed, stage_counts.failed);
+                    eprintln!(
+                        "[{}] {} passed, {} failed in {took:.0} s",
+                        stage.name, stage_counts.passed, stage_counts.failed
+                    );
                     counts = counts + stage_counts;
                 }
                 Err(error) => {

@@ -38,7 +38,10 @@ pub(super) fn backwards(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (manifest, text) in tree.ending("/Cargo.toml") {
         let Some(rule) = RULES.iter().find(|rule| rule.manifest == manifest) else {
-            findings.push(Finding::in_file(manifest, "a crate without a rule; add it to RULES in xtask/src/tidy/arrows.rs"));
+            findings.push(Finding::in_file(
+                manifest,
+                "a crate without a rule; add it to RULES in xtask/src/tidy/arrows.rs",
+            ));
             continue;
         };
         for (line, name) in dependencies(text) {
@@ -51,7 +54,9 @@ pub(super) fn backwards(tree: &Tree) -> Vec<Finding> {
     let lock = tree.get("Cargo.lock").unwrap_or_default();
     let reached = closure(lock, "tulle-core");
     let far = FAR_FROM_CORE.iter().filter(|name| reached.contains(**name));
-    findings.extend(far.map(|name| Finding::in_file("core/Cargo.toml", format!("reaches {name} through its dependencies"))));
+    findings.extend(
+        far.map(|name| Finding::in_file("core/Cargo.toml", format!("reaches {name} through its dependencies"))),
+    );
     findings
 }
 
@@ -103,7 +108,9 @@ pub(super) fn writers(tree: &Tree) -> Vec<Finding> {
     for (path, text) in sources.filter(|(path, _)| !WRITERS.contains(path)) {
         let code = code(text);
         let lines = code.lines().enumerate().filter(|(_, line)| WRITING.iter().any(|word| line.contains(word)));
-        findings.extend(lines.map(|(at, _)| Finding::at(path, at + 1, "writes to the API server; only operator/src/apply.rs does")));
+        findings.extend(
+            lines.map(|(at, _)| Finding::at(path, at + 1, "writes to the API server; only operator/src/apply.rs does")),
+        );
     }
     findings
 }

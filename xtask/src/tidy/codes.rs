@@ -16,7 +16,8 @@ pub(super) fn undocumented(tree: &Tree) -> Vec<Finding> {
     let missing = missing.map(|row| Finding::in_file(DOCUMENT, format!("the catalogue in core has this row: {row}")));
     let rows = document.lines().enumerate().filter(|(_, line)| line.starts_with("| `"));
     let unknown = rows.filter(|(_, line)| expected.iter().all(|row| row != line));
-    let unknown = unknown.map(|(at, _)| Finding::at(DOCUMENT, at + 1, "not in the catalogue of core; correct or remove the row"));
+    let unknown =
+        unknown.map(|(at, _)| Finding::at(DOCUMENT, at + 1, "not in the catalogue of core; correct or remove the row"));
     missing.chain(unknown).collect()
 }
 

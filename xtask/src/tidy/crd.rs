@@ -8,7 +8,8 @@ pub(super) const FOLDERS: [&str; 2] = ["crds", "charts/tulle/crds-generated"];
 
 /// Definitions that differ from their types, are missing, or have no type any more.
 pub(super) fn stale(tree: &Tree) -> Vec<Finding> {
-    let rendered = tulle_crds::all().into_iter().map(|crd| (tulle_crds::manifest::file_name(&crd), tulle_crds::render_yaml(&crd)));
+    let rendered =
+        tulle_crds::all().into_iter().map(|crd| (tulle_crds::manifest::file_name(&crd), tulle_crds::render_yaml(&crd)));
     differing(tree, &rendered.collect::<Vec<_>>())
 }
 
@@ -22,7 +23,8 @@ pub(super) fn differing(tree: &Tree, rendered: &[(String, String)]) -> Vec<Findi
                 findings.push(Finding::in_file(&path, "not what the types say; run `cargo xtask crdgen`"));
             }
         }
-        let files = tree.ending(".yaml").filter_map(|(path, _)| Some((path, path.strip_prefix(folder)?.strip_prefix('/')?)));
+        let files =
+            tree.ending(".yaml").filter_map(|(path, _)| Some((path, path.strip_prefix(folder)?.strip_prefix('/')?)));
         for (path, _) in files.filter(|(_, name)| rendered.iter().all(|(known, _)| known != name)) {
             findings.push(Finding::in_file(path, "no type generates it; delete it"));
         }

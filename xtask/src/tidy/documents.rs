@@ -38,7 +38,10 @@ pub(super) fn decisions(tree: &Tree) -> Vec<Finding> {
     let files = tree.ending(".md").filter_map(|(path, text)| Some((path, path.strip_prefix(DECISIONS)?, text)));
     for (number, (path, name, text)) in (1..).zip(files) {
         if !name.starts_with(&format!("{number:04}-")) {
-            findings.push(Finding::in_file(path, format!("should begin with {number:04}-; decisions are counted without gaps")));
+            findings.push(Finding::in_file(
+                path,
+                format!("should begin with {number:04}-; decisions are counted without gaps"),
+            ));
         }
         if !text.starts_with(&format!("# {number:04}. ")) {
             findings.push(Finding::at(path, 1, format!("the heading should begin with `# {number:04}. `")));

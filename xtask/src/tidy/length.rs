@@ -14,7 +14,8 @@ pub(super) fn long(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in tree.ending(".rs") {
         for function in functions(&code(text)).into_iter().filter(|function| function.lines > FUNCTION_LINES_MAX) {
-            let what = format!("fn {} has {} lines, more than {FUNCTION_LINES_MAX}; split it", function.name, function.lines);
+            let what =
+                format!("fn {} has {} lines, more than {FUNCTION_LINES_MAX}; split it", function.name, function.lines);
             findings.push(Finding::at(path, function.line, what));
         }
         let lines = text.lines().take_while(|line| *line != "mod tests {").count();

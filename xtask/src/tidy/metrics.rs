@@ -15,15 +15,20 @@ const SUFFIXES: [&str; 3] = ["_total", "_seconds", "_bytes"];
 /// Metrics without a row, and rows without a metric.
 pub(super) fn undocumented(tree: &Tree) -> Vec<Finding> {
     let mut registered = BTreeMap::new();
-    for (path, text) in tree.ending(".rs").filter(|(path, _)| SOURCES.iter().any(|source| path.starts_with(source)) && !is_test(path)) {
+    for (path, text) in
+        tree.ending(".rs").filter(|(path, _)| SOURCES.iter().any(|source| path.starts_with(source)) && !is_test(path))
+    {
         registered.extend(names(text).into_iter().map(|name| (base(&name).to_owned(), path)));
     }
     let document = tree.get(DOCUMENT).unwrap_or_default();
-    let rows: Vec<(usize, &str)> = document.lines().enumerate().filter_map(|(at, line)| Some((at + 1, row(line)?))).collect();
+    let rows: Vec<(usize, &str)> =
+        document.lines().enumerate().filter_map(|(at, line)| Some((at + 1, row(line)?))).collect();
     let missing = registered.iter().filter(|(name, _)| rows.iter().all(|(_, row)| base(row) != name.as_str()));
-    let missing = missing.map(|(name, path)| Finding::in_file(path, format!("metric {name} has no row in {DOCUMENT}; add it")));
+    let missing =
+        missing.map(|(name, path)| Finding::in_file(path, format!("metric {name} has no row in {DOCUMENT}; add it")));
     let unknown = rows.iter().filter(|(_, row)| !registered.contains_key(base(row)));
-    let unknown = unknown.map(|(line, row)| Finding::at(DOCUMENT, *line, format!("no source registers {row}; remove the row")));
+    let unknown =
+        unknown.map(|(line, row)| Finding::at(DOCUMENT, *line, format!("no source registers {row}; remove the row")));
     missing.chain(unknown).collect()
 }
 

@@ -14,12 +14,15 @@ pub(super) fn orphans(tree: &Tree) -> Vec<Finding> {
         let Some(text) = tree.get(&path) else { continue };
         if reached.insert(path.clone()) {
             let found = declared(text).into_iter().flat_map(|name| candidates(&path, is_root, &name));
-            let elsewhere = text.lines().filter_map(|line| beside(&path, line.strip_prefix("#[path = \"")?.strip_suffix("\"]")?));
+            let elsewhere =
+                text.lines().filter_map(|line| beside(&path, line.strip_prefix("#[path = \"")?.strip_suffix("\"]")?));
             open.extend(found.chain(elsewhere).map(|path| (path, false)));
         }
     }
     let orphans = tree.ending(".rs").filter(|(path, _)| !reached.contains(*path));
-    orphans.map(|(path, _)| Finding::in_file(path, "no `mod` declares it, so it is not compiled; declare or delete it")).collect()
+    orphans
+        .map(|(path, _)| Finding::in_file(path, "no `mod` declares it, so it is not compiled; declare or delete it"))
+        .collect()
 }
 
 /// Roots of targets: those Cargo finds by itself, and those a manifest names.
@@ -31,9 +34,9 @@ fn roots(tree: &Tree) -> Vec<String> {
         roots.extend(named.chain(["src/lib.rs", "src/main.rs", "build.rs"]).map(|path| format!("{folder}{path}")));
         for (path, _) in tree.ending(".rs") {
             let found = ["src/bin/", "tests/", "benches/", "examples/"].iter().any(|auto| {
-                path.strip_prefix(folder)
-                    .and_then(|inside| inside.strip_prefix(auto))
-                    .is_some_and(|name| !name.contains('/') || name.ends_with("/main.rs") && name.matches('/').count() == 1)
+                path.strip_prefix(folder).and_then(|inside| inside.strip_prefix(auto)).is_some_and(|name| {
+                    !name.contains('/') || name.ends_with("/main.rs") && name.matches('/').count() == 1
+                })
             });
             roots.extend(found.then(|| path.to_owned()));
         }

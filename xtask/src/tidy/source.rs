@@ -112,7 +112,8 @@ pub(super) struct Function {
 
 /// Every function that has a body, in a text that [`code`] has been through. Nested ones are listed too.
 pub(super) fn functions(code: &str) -> Vec<Function> {
-    let starts = code.match_indices("fn ").filter(|(at, _)| !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
+    let starts =
+        code.match_indices("fn ").filter(|(at, _)| !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
     starts.filter_map(|(at, _)| function(code, at)).collect()
 }
 

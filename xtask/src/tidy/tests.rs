@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn the_repository_is_tidy() {
     let tree = Tree::read(paths::repository()).expect("the clone is readable");
-    let findings: Vec<String> = CHECKS.iter().flat_map(|(_, check)| check(&tree)).map(|finding| finding.to_string()).collect();
+    let findings: Vec<String> =
+        CHECKS.iter().flat_map(|(_, check)| check(&tree)).map(|finding| finding.to_string()).collect();
     assert!(findings.is_empty(), "run `cargo xtask tidy`:\n{}", findings.join("\n"));
 }
 
@@ -13,19 +14,40 @@ fn the_repository_is_tidy() {
 #[track_caller]
 fn found<const N: usize>(check: Check, files: [(&str, &str); N], expected: &[&str]) {
     let findings: Vec<String> = check(&Tree::from(files)).iter().map(Finding::to_string).collect();
-    let fits = findings.len() == expected.len() && findings.iter().zip(expected).all(|(found, part)| found.contains(part));
+    let fits =
+        findings.len() == expected.len() && findings.iter().zip(expected).all(|(found, part)| found.contains(part));
     assert!(fits, "expected {expected:?}, found {findings:?}");
 }
 
 #[test]
 fn a_module_nobody_declares_is_found() {
     let manifest = ("a/Cargo.toml", "[[test]]\npath = \"suite/main.rs\"\n");
-    found(modules::orphans, [manifest, ("a/src/lib.rs", "mod b;"), ("a/src/b.rs", "pub(crate) mod c;"), ("a/src/b/c.rs", "")], &[]);
+    found(
+        modules::orphans,
+        [manifest, ("a/src/lib.rs", "mod b;"), ("a/src/b.rs", "pub(crate) mod c;"), ("a/src/b/c.rs", "")],
+        &[],
+    );
     found(modules::orphans, [manifest, ("a/src/lib.rs", "// mod b;\n"), ("a/src/b.rs", "")], &["a/src/b.rs"]);
-    found(modules::orphans, [manifest, ("a/src/lib.rs", "const S: &str = \"mod b;\";"), ("a/src/b.rs", "")], &["a/src/b.rs"]);
-    found(modules::orphans, [manifest, ("a/src/lib.rs", "mod b;"), ("a/src/b.rs", ""), ("a/src/c.rs", "")], &["a/src/c.rs"]);
-    found(modules::orphans, [manifest, ("a/suite/main.rs", "mod x;"), ("a/suite/x.rs", ""), ("a/suite/y.rs", "")], &["a/suite/y.rs"]);
-    found(modules::orphans, [manifest, ("a/tests/one.rs", ""), ("a/tests/support/two.rs", "")], &["a/tests/support/two.rs"]);
+    found(
+        modules::orphans,
+        [manifest, ("a/src/lib.rs", "const S: &str = \"mod b;\";"), ("a/src/b.rs", "")],
+        &["a/src/b.rs"],
+    );
+    found(
+        modules::orphans,
+        [manifest, ("a/src/lib.rs", "mod b;"), ("a/src/b.rs", ""), ("a/src/c.rs", "")],
+        &["a/src/c.rs"],
+    );
+    found(
+        modules::orphans,
+        [manifest, ("a/suite/main.rs", "mod x;"), ("a/suite/x.rs", ""), ("a/suite/y.rs", "")],
+        &["a/suite/y.rs"],
+    );
+    found(
+        modules::orphans,
+        [manifest, ("a/tests/one.rs", ""), ("a/tests/support/two.rs", "")],
+        &["a/tests/support/two.rs"],
+    );
     let elsewhere = ("a/tests/one.rs", "#[path = \"support/two.rs\"]\nmod two;");
     found(modules::orphans, [manifest, elsewhere, ("a/tests/support/two.rs", "")], &[]);
 }
@@ -46,11 +68,17 @@ fn long_functions_and_files_are_found() {
 #[test]
 fn a_definition_that_drifted_is_found() {
     let rendered = [("a.yaml".to_owned(), "kind: A\n".to_owned())];
-    let both = |one: &str, other: &str| crd::differing(&Tree::from([("crds/a.yaml", one), ("charts/tulle/crds-generated/a.yaml", other)]), &rendered);
+    let both = |one: &str, other: &str| {
+        crd::differing(&Tree::from([("crds/a.yaml", one), ("charts/tulle/crds-generated/a.yaml", other)]), &rendered)
+    };
     assert!(both("kind: A\n", "kind: A\n").is_empty());
     assert_eq!(both("kind: B\n", "kind: A\n").len(), 1);
     assert_eq!(both("kind: A\n", "kind: A").len(), 1);
-    assert_eq!(crd::differing(&Tree::from([("crds/b.yaml", "")]), &rendered).len(), 3, "two are missing, one has no type");
+    assert_eq!(
+        crd::differing(&Tree::from([("crds/b.yaml", "")]), &rendered).len(),
+        3,
+        "two are missing, one has no type"
+    );
     assert_eq!(crd::stale(&Tree::default()).len(), 2 * tulle_crds::all().len());
 }
 
@@ -59,9 +87,16 @@ fn a_metric_and_its_row_go_together() {
     let check = metrics::undocumented;
     let plain = ("proxy/src/m.rs", "counter(\"tulle_open\")");
     found(check, [plain, ("docs/metrics.md", "| `tulle_open_total` | counter |\n")], &[]);
-    found(check, [plain, ("docs/metrics.md", "tulle_open is mentioned in passing\n")], &["metric tulle_open has no row"]);
+    found(
+        check,
+        [plain, ("docs/metrics.md", "tulle_open is mentioned in passing\n")],
+        &["metric tulle_open has no row"],
+    );
     found(check, [("docs/metrics.md", "| `tulle_gone` | gauge |\n")], &["no source registers tulle_gone"]);
-    let prefixed = ("operator/src/m.rs", "sub_registry_with_prefix(\"tulle_operator\"); r.register_with_unit(\"wait\", h, Unit::Seconds, m);");
+    let prefixed = (
+        "operator/src/m.rs",
+        "sub_registry_with_prefix(\"tulle_operator\"); r.register_with_unit(\"wait\", h, Unit::Seconds, m);",
+    );
     found(check, [prefixed, ("docs/metrics.md", "| `tulle_operator_wait_seconds` |\n")], &[]);
     found(check, [prefixed], &["tulle_operator_wait"]);
     let template = ("proxy/src/m.rs", "let name = |what| format!(\"tulle_http_{}_{what}\", side); name(\"requests\")");
@@ -80,10 +115,22 @@ fn the_catalogue_of_codes_is_complete() {
 #[test]
 fn an_arrow_that_points_back_is_found() {
     let check = arrows::backwards;
-    found(check, [("core/Cargo.toml", "[dependencies]\nserde.workspace = true\n[dev-dependencies]\ntokio.workspace = true\n")], &[]);
-    found(check, [("core/Cargo.toml", "[dependencies]\ntokio = { workspace = true }\n")], &["core/Cargo.toml:2: must not depend on tokio"]);
+    found(
+        check,
+        [("core/Cargo.toml", "[dependencies]\nserde.workspace = true\n[dev-dependencies]\ntokio.workspace = true\n")],
+        &[],
+    );
+    found(
+        check,
+        [("core/Cargo.toml", "[dependencies]\ntokio = { workspace = true }\n")],
+        &["core/Cargo.toml:2: must not depend on tokio"],
+    );
     found(check, [("proxy/Cargo.toml", "[dependencies]\ntulle-operator.workspace = true\n")], &["tulle-operator"]);
-    found(check, [("proxy/Cargo.toml", "[target.'cfg(unix)'.dependencies]\ntulle-webhook.workspace = true\n")], &["tulle-webhook"]);
+    found(
+        check,
+        [("proxy/Cargo.toml", "[target.'cfg(unix)'.dependencies]\ntulle-webhook.workspace = true\n")],
+        &["tulle-webhook"],
+    );
     found(check, [("new/Cargo.toml", "")], &["a crate without a rule"]);
     let lock = "[[package]]\nname = \"tulle-core\"\ndependencies = [\n \"a 1.0.0\",\n]\n\n[[package]]\nname = \"a\"\ndependencies = [\n \"tokio\",\n]\n";
     found(check, [("Cargo.lock", lock)], &["reaches tokio"]);
@@ -108,7 +155,11 @@ fn misplaced_words_are_found() {
 #[test]
 fn dead_links_are_found() {
     let document = |text| [("docs/a.md", text), ("b/c.md", "")];
-    found(documents::dead_links, document("[c](../b/c.md#part) [b](../b/) [web](https://example.com) [here](#part)"), &[]);
+    found(
+        documents::dead_links,
+        document("[c](../b/c.md#part) [b](../b/) [web](https://example.com) [here](#part)"),
+        &[],
+    );
     found(documents::dead_links, document("\n[d](../b/d.md)"), &["docs/a.md:2: ../b/d.md"]);
     found(documents::dead_links, document("[out](../../c.md)"), &["../../c.md"]);
 }

@@ -48,7 +48,8 @@ impl Tree {
     /// Whether there is a file or a folder of this path.
     pub(super) fn contains(&self, path: &str) -> bool {
         let folder = format!("{path}/");
-        self.0.contains_key(path) || self.0.range(folder.clone()..).next().is_some_and(|(next, _)| next.starts_with(&folder))
+        self.0.contains_key(path)
+            || self.0.range(folder.clone()..).next().is_some_and(|(next, _)| next.starts_with(&folder))
     }
 
     /// All files, by path.
