@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 use tulle_core::codes::Reason;
 use tulle_core::name::ServiceRef;
+use tulle_core::retry::{Outcome, RetryPolicy};
 use tulle_core::route::RequestView;
 use tulle_core::snapshot::{Backend, Destination, Endpoint, PodTarget, Service, Snapshot, Target, Transport};
 use tulle_core::split::Split;
@@ -28,8 +29,20 @@ pub(crate) struct Decision {
     pub(crate) view: Rc<View>,
     /// Limit for the answer's head.
     pub(crate) timeout: Option<Duration>,
-    /// Further attempts.
-    pub(crate) retries: u32,
+    /// The rule's own retries. Without them, requests of which nothing was processed get [`RETRIES`] further attempts.
+    pub(crate) retry: Option<RetryPolicy>,
+}
+
+impl Decision {
+    /// Attempts after the first.
+    pub(crate) fn attempts(&self) -> usize {
+        self.retry.as_ref().map_or(RETRIES, |retry| retry.attempts) as usize
+    }
+
+    /// Whether the rule asks for another attempt after this outcome.
+    pub(crate) fn asks_again(&self, outcome: Outcome) -> bool {
+        self.retry.as_ref().is_some_and(|retry| retry.on.covers(outcome))
+    }
 }
 
 /// Upstreams tried for one request.
@@ -40,23 +53,23 @@ pub(crate) fn decide<R: RequestView>(connection: &Connection, request: Option<&R
     let worker = &connection.worker;
     if let Some(destination) = &connection.pod {
         let view = backend(worker, destination)?;
-        return Ok(Decision { service: destination.service.clone(), view, timeout: None, retries: RETRIES });
+        return Ok(Decision { service: destination.service.clone(), view, timeout: None, retry: None });
     }
     worker.with_snapshot(|snapshot| {
         let service = service(snapshot, connection.dialled)?;
         let port = service.port(connection.dialled.port()).ok_or_else(|| no_port(&service.name, connection.dialled))?;
-        let (destination, timeout, retries) = match request {
+        let (destination, timeout, retry) = match request {
             Some(request) if !port.routes.is_empty() => {
                 let rule = port.routes.select(request).ok_or_else(|| {
                     Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
                 })?;
-                let retries = rule.retry.as_ref().map_or(RETRIES, |retry| retry.attempts);
-                (rule.action.pick(worker.draw()), rule.timeout, retries)
+                // A copy only for rules that say how to retry: the decision outlives the snapshot it was made from.
+                (rule.action.pick(worker.draw()), rule.timeout, rule.retry.clone())
             }
-            _ => (&port.direct, None, RETRIES),
+            _ => (&port.direct, None, None),
         };
         let view = backend(worker, destination)?;
-        Ok(Decision { service: service.name.clone(), view, timeout, retries })
+        Ok(Decision { service: service.name.clone(), view, timeout, retry })
     })
 }
 

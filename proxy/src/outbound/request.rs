@@ -8,6 +8,7 @@ use http::{Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
 use tulle_core::codes::Reason;
 use tulle_core::path;
+use tulle_core::retry::Outcome;
 
 use super::Connection;
 use super::decide::{self, Decision, Tried};
@@ -99,36 +100,54 @@ impl Attempts<'_> {
 
     async fn run(&self, mut body: RequestBody) -> Result<(Answer, Rc<Upstream>), Failure> {
         let worker = &self.connection.worker;
-        let identities = &self.decision.view.backend.identities;
         let mut tried = Tried::new();
         loop {
             let upstream = decide::endpoint(worker, &self.decision.view, &tried);
-            let sent = exchange::send(&worker.shared.tls, upstream, self.head, body, identities).await;
-            let more = tried.len() < self.decision.retries as usize;
-            body = match sent {
-                Ok(answer) if answer.unprocessed() && more => match self.rewind.again() {
-                    Some(body) => body,
-                    None => return Ok((answer, Rc::clone(upstream))),
-                },
-                Ok(answer) => return Ok((answer, Rc::clone(upstream))),
-                Err(broken) if more && self.may_repeat(&broken) => {
-                    tracing::debug!(failure = %broken.failure, "trying another endpoint");
-                    match self.rewind.again() {
-                        Some(body) => body,
-                        None => return Err(broken.failure),
-                    }
+            let sent = self.attempt(upstream, body).await;
+            let again = tried.len() < self.decision.attempts()
+                && match &sent {
+                    Ok(answer) => self.may_repeat_answer(answer),
+                    Err(broken) => self.may_repeat(broken),
+                };
+            match (sent, self.rewind.again()) {
+                (sent, Some(beginning)) if again => {
+                    tracing::debug!(failure = ?sent.err().map(|broken| broken.failure), "trying another endpoint");
+                    body = beginning;
                 }
-                Err(broken) => return Err(broken.failure),
-            };
+                (Ok(answer), _) => return Ok((answer, Rc::clone(upstream))),
+                (Err(broken), _) => return Err(broken.failure),
+            }
             tried.push(upstream.key.address);
         }
     }
 
+    /// One attempt, within the rule's `perTryTimeout`.
+    async fn attempt(&self, upstream: &Rc<Upstream>, body: RequestBody) -> Result<Answer, Broken> {
+        let identities = &self.decision.view.backend.identities;
+        let tls = &self.connection.worker.shared.tls;
+        let sent = exchange::send(tls, upstream, self.head, body, identities);
+        let Some(limit) = self.decision.retry.as_ref().and_then(|retry| retry.per_try_timeout) else {
+            return sent.await;
+        };
+        tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| {
+            let detail = format!("{} did not answer within {limit:?}", upstream.key.address);
+            Err(Broken { failure: Failure::new(Reason::Timeout, detail), processed: Processed::Maybe })
+        })
+    }
+
+    fn may_repeat_answer(&self, answer: &Answer) -> bool {
+        answer.unprocessed() || self.decision.asks_again(Outcome::Status(answer.response.status().as_u16()))
+    }
+
     fn may_repeat(&self, broken: &Broken) -> bool {
+        let outcome = match broken.failure.reason {
+            Reason::Timeout => Outcome::Timeout,
+            _ => Outcome::Reset,
+        };
         match broken.processed {
             Processed::Nothing => true,
-            Processed::MaybeStale => self.head.method.is_idempotent(),
-            Processed::Maybe => false,
+            Processed::MaybeStale => self.head.method.is_idempotent() || self.decision.asks_again(outcome),
+            Processed::Maybe => self.decision.asks_again(outcome),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn connect(connection: &Connection) -> Result<(Stream, Arc<TcpC
         let upstream = decide::endpoint(worker, &decision.view, &tried);
         match upstream.tcp(&worker.shared.tls, &decision.view.backend.identities).await {
             Ok(stream) => return Ok((stream, cells(worker, &decision, upstream))),
-            Err(failure) if tried.len() < decision.retries as usize => {
+            Err(failure) if tried.len() < decision.attempts() => {
                 tracing::debug!(%failure, "trying another endpoint");
                 upstream.load.failed(std::time::Instant::now());
                 tried.push(upstream.key.address);
