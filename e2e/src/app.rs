@@ -111,7 +111,10 @@ impl App {
     #[must_use]
     pub fn ledger_folder(mut self, folder: &str) -> Self {
         self.arguments.extend(["--ledger-dir".to_owned(), "/ledger".to_owned()]);
-        self.extra.insert("volumes".to_owned(), json!([{"name": "ledger", "hostPath": {"path": folder, "type": "Directory"}}]));
+        self.extra.insert(
+            "volumes".to_owned(),
+            json!([{"name": "ledger", "hostPath": {"path": folder, "type": "Directory"}}]),
+        );
         self.container_extra.insert("volumeMounts".to_owned(), json!([{"name": "ledger", "mountPath": "/ledger"}]));
         self
     }
@@ -205,7 +208,8 @@ pub fn service(name: &str, selector: &[(&str, &str)]) -> Value {
 
 /// A TrafficSplit of `apex`.
 pub fn traffic_split(apex: &str, backends: &[(&str, i64)]) -> Value {
-    let backends: Vec<Value> = backends.iter().map(|(service, weight)| json!({"service": service, "weight": weight})).collect();
+    let backends: Vec<Value> =
+        backends.iter().map(|(service, weight)| json!({"service": service, "weight": weight})).collect();
     json!({
         "apiVersion": "tulle.dev/v1alpha1", "kind": "TrafficSplit", "metadata": {"name": apex},
         "spec": {"service": apex, "backends": backends},
@@ -232,7 +236,10 @@ mod tests {
     fn a_deployment_selects_its_own_pods() {
         let list = App::server("v1").label("version", "v1").service_account("shop").deployment();
         let deployment = &list["items"][0];
-        assert_eq!(deployment["spec"]["selector"]["matchLabels"]["app"], deployment["spec"]["template"]["metadata"]["labels"]["app"]);
+        assert_eq!(
+            deployment["spec"]["selector"]["matchLabels"]["app"],
+            deployment["spec"]["template"]["metadata"]["labels"]["app"]
+        );
         assert_eq!(list["items"][1]["metadata"]["name"], "shop");
     }
 

@@ -101,8 +101,9 @@ impl Cluster {
     /// Finds a cluster that was started before.
     pub fn load(name: &str) -> Result<Self> {
         let folder = state::folder(name);
-        let state = State::read(&folder)?
-            .with_context(|| format!("there is no cluster {name:?}; start it with `cargo xtask cluster up --name {name}`"))?;
+        let state = State::read(&folder)?.with_context(|| {
+            format!("there is no cluster {name:?}; start it with `cargo xtask cluster up --name {name}`")
+        })?;
         Ok(Self { state, folder, tools: Toolbox::ensure()? })
     }
 
@@ -187,7 +188,8 @@ impl Cluster {
             let input = File::open(archive).with_context(|| format!("no image at {}", archive.display()))?;
             let mut import = node.command(&ctr)?;
             import.args(["--namespace", "k8s.io", "images", "import", "--local", "-"]);
-            command::run_with_file(&mut import, input).with_context(|| format!("cannot load an image into node {}", node.name()))?;
+            command::run_with_file(&mut import, input)
+                .with_context(|| format!("cannot load an image into node {}", node.name()))?;
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ const QUOTED_LINES: usize = 12;
 
 /// Runs `command` to its end and returns its standard output; a failing exit status is an error.
 pub fn run(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", describe(command)))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", describe(command)))?;
     judge(command, output)
 }
 
@@ -51,7 +52,12 @@ fn judge(command: &Command, output: Output) -> Result<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = if output.stderr.trim_ascii().is_empty() { &output.stdout } else { &output.stderr };
-    bail!("{} failed ({}): {}", describe(command), output.status, last_lines(&String::from_utf8_lossy(said), QUOTED_LINES))
+    bail!(
+        "{} failed ({}): {}",
+        describe(command),
+        output.status,
+        last_lines(&String::from_utf8_lossy(said), QUOTED_LINES)
+    )
 }
 
 /// The command as a person would type it, shortened: program name and arguments.

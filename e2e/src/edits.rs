@@ -55,7 +55,8 @@ impl Edits<'_> {
         let answered_us = unix_micros(self.api.patch(&path, &patch).context("cannot edit the weights")?);
         let mut slowest = Duration::ZERO;
         for load in self.loads {
-            let last_us = wait::until(DEADLINE, &format!("all traffic to be on {new}"), || self.last_of(load, old, new))?;
+            let last_us =
+                wait::until(DEADLINE, &format!("all traffic to be on {new}"), || self.last_of(load, old, new))?;
             slowest = slowest.max(Duration::from_micros(last_us.saturating_sub(answered_us)));
         }
         // The new weight was in use by the next request at the latest.

@@ -43,7 +43,8 @@ pub const IMAGE_BUILD: &[Package] = &[package("gcc", "gcc"), package("musl-tools
 
 /// Installs what is missing of `packages` with apt-get when run as root, and otherwise says what to install.
 pub fn ensure(packages: &[Package]) -> Result<()> {
-    let missing: Vec<&str> = packages.iter().filter(|package| !is_installed(package)).map(|package| package.name).collect();
+    let missing: Vec<&str> =
+        packages.iter().filter(|package| !is_installed(package)).map(|package| package.name).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -57,7 +58,8 @@ pub fn ensure(packages: &[Package]) -> Result<()> {
     if command::run(&mut apt).is_err() {
         // The package lists of a fresh image are empty or old: fetch them once, then ask again.
         command::run(Command::new("apt-get").arg("update"))?;
-        command::run(&mut apt).with_context(|| format!("cannot install {names}; install them by hand and run this again"))?;
+        command::run(&mut apt)
+            .with_context(|| format!("cannot install {names}; install them by hand and run this again"))?;
     }
     step.done();
     Ok(())
@@ -72,7 +74,11 @@ pub fn require_root(what: &str) -> Result<()> {
 }
 
 fn is_installed(package: &Package) -> bool {
-    if package.proof.starts_with('/') { Path::new(package.proof).exists() } else { find_program(package.proof).is_some() }
+    if package.proof.starts_with('/') {
+        Path::new(package.proof).exists()
+    } else {
+        find_program(package.proof).is_some()
+    }
 }
 
 fn find_program(name: &str) -> Option<std::path::PathBuf> {

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn answers_end_by_length_by_chunks_or_with_the_connection() {
-        let body = |text: &str| read(&mut text.as_bytes()).map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
+        let body =
+            |text: &str| read(&mut text.as_bytes()).map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
         assert_eq!(body("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi and more").expect("length"), "hi");
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n";
         assert_eq!(body(chunked).expect("chunks"), "hi!");
@@ -158,7 +159,8 @@ mod tests {
 
     #[test]
     fn headers_are_found_in_any_case() {
-        let answer = read(&mut "HTTP/1.1 403 F\r\nTulle-Error: denied; code=TUL4001\r\ncontent-length: 0\r\n\r\n".as_bytes());
+        let answer =
+            read(&mut "HTTP/1.1 403 F\r\nTulle-Error: denied; code=TUL4001\r\ncontent-length: 0\r\n\r\n".as_bytes());
         let answer = answer.expect("an answer");
         assert_eq!((answer.status, answer.header("tulle-error")), (403, Some("denied; code=TUL4001")));
     }

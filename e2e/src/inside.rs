@@ -31,7 +31,8 @@ impl Inside {
         thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let namespace = Some(LinkNameSpaceType::Network);
-                move_into_link_name_space(self.namespace.as_fd(), namespace).context("cannot enter the node's network")?;
+                move_into_link_name_space(self.namespace.as_fd(), namespace)
+                    .context("cannot enter the node's network")?;
                 work()
             });
             thread.join().map_err(|_| anyhow!("work in the node's network panicked"))?

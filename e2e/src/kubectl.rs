@@ -64,7 +64,10 @@ impl Kubectl {
 
     /// Applies without forcing and returns the error the server gave, for tests of refusals.
     pub fn refused(&self, manifests: &str) -> Result<String> {
-        match command::run_with_input(self.command().args([REQUEST_TIMEOUT, "apply", "--server-side", "-f", "-"]), manifests) {
+        match command::run_with_input(
+            self.command().args([REQUEST_TIMEOUT, "apply", "--server-side", "-f", "-"]),
+            manifests,
+        ) {
             Ok(output) => anyhow::bail!("was accepted, but a refusal was expected: {}", output.trim()),
             Err(error) => Ok(format!("{error:#}")),
         }

@@ -97,7 +97,10 @@ pub fn of_folder(folder: &Path) -> Result<Vec<Ledger>> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
-            ledgers.push(serde_json::from_slice(&fs::read(&path)?).with_context(|| format!("{} is no ledger", path.display()))?);
+            ledgers.push(
+                serde_json::from_slice(&fs::read(&path)?)
+                    .with_context(|| format!("{} is no ledger", path.display()))?,
+            );
         }
     }
     Ok(ledgers)
@@ -145,11 +148,36 @@ mod tests {
     fn each_kind_of_imbalance_is_found() {
         let clean = Verdict { ok: 10, ..Verdict::default() };
         let rows = [
-            ("two servers share the work", client(&[[0, 9]], &[]), vec![server(&[[0, 4], [7, 9]], 0), server(&[[5, 6]], 0)], clean.clone()),
-            ("two servers did the same", client(&[[0, 9]], &[]), vec![server(&[[0, 5]], 0), server(&[[5, 9]], 0)], Verdict { doubled: 1, ..clean.clone() }),
-            ("one server did it twice", client(&[[0, 9]], &[]), vec![server(&[[0, 9]], 2)], Verdict { doubled: 2, ..clean.clone() }),
-            ("an answer from nowhere", client(&[[0, 9]], &[]), vec![server(&[[0, 7]], 0)], Verdict { unseen: 2, ..clean.clone() }),
-            ("a failure that was executed", client(&[[0, 9]], &[10]), vec![server(&[[0, 10]], 0)], Verdict { failed: 1, ..clean.clone() }),
+            (
+                "two servers share the work",
+                client(&[[0, 9]], &[]),
+                vec![server(&[[0, 4], [7, 9]], 0), server(&[[5, 6]], 0)],
+                clean.clone(),
+            ),
+            (
+                "two servers did the same",
+                client(&[[0, 9]], &[]),
+                vec![server(&[[0, 5]], 0), server(&[[5, 9]], 0)],
+                Verdict { doubled: 1, ..clean.clone() },
+            ),
+            (
+                "one server did it twice",
+                client(&[[0, 9]], &[]),
+                vec![server(&[[0, 9]], 2)],
+                Verdict { doubled: 2, ..clean.clone() },
+            ),
+            (
+                "an answer from nowhere",
+                client(&[[0, 9]], &[]),
+                vec![server(&[[0, 7]], 0)],
+                Verdict { unseen: 2, ..clean.clone() },
+            ),
+            (
+                "a failure that was executed",
+                client(&[[0, 9]], &[10]),
+                vec![server(&[[0, 10]], 0)],
+                Verdict { failed: 1, ..clean.clone() },
+            ),
         ];
         for (what, client, servers, expected) in rows {
             assert_eq!(Verdict::over(&client, &servers), expected, "{what}");

@@ -93,7 +93,9 @@ impl Counters {
         if self.failed + self.mismatched == 0 {
             return Ok(());
         }
-        let failures = serde_json::to_string(&self.failures.iter().map(|(reason, kind)| (reason, kind.count, &kind.samples)).collect::<Vec<_>>())?;
+        let failures = serde_json::to_string(
+            &self.failures.iter().map(|(reason, kind)| (reason, kind.count, &kind.samples)).collect::<Vec<_>>(),
+        )?;
         bail!("{} of {} requests failed, {} got another's answer: {failures}", self.failed, self.sent, self.mismatched)
     }
 }
@@ -152,7 +154,8 @@ impl Load {
     }
 
     fn call(&self, method: &str, path: &str) -> Result<Answer> {
-        let answer = self.reach.http(method, &self.port, path).context("the load does not answer on its control port")?;
+        let answer =
+            self.reach.http(method, &self.port, path).context("the load does not answer on its control port")?;
         if answer.status != 200 {
             bail!("{method} {path}: status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
         }

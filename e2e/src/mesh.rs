@@ -38,7 +38,11 @@ pub fn load_images(cluster: &Cluster, images: &MeshImages) -> Result<()> {
 pub fn values(cluster: &Cluster) -> Vec<String> {
     let plan = cluster.addresses();
     let networks = [plan.all_pods(), plan.services(), plan.all_pods6(), plan.services6()].join(",");
-    vec!["image.registry=localhost".to_owned(), format!("image.tag={TAG}"), format!("proxy.clusterNetworks={{{networks}}}")]
+    vec![
+        "image.registry=localhost".to_owned(),
+        format!("image.tag={TAG}"),
+        format!("proxy.clusterNetworks={{{networks}}}"),
+    ]
 }
 
 /// Installs the chart, or upgrades it, and waits until it is ready. `values` are `key=value` pairs.

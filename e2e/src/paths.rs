@@ -14,7 +14,8 @@ pub fn cache() -> PathBuf {
     if let Some(cache) = env::var_os("TULLE_CACHE") {
         return absolute(cache.into());
     }
-    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cache")));
+    let base =
+        env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cache")));
     base.unwrap_or_else(env::temp_dir).join("tulle")
 }
 

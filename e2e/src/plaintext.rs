@@ -50,7 +50,8 @@ impl PlaintextWatch {
         let nodes = cluster.nodes();
         let rules = rules(&cluster.addresses().all_pods(), &cluster.addresses().all_pods6());
         for node in &nodes {
-            command::run_with_input(node.command("nft")?.args(["-f", "-"]), &rules).context("cannot watch for plaintext")?;
+            command::run_with_input(node.command("nft")?.args(["-f", "-"]), &rules)
+                .context("cannot watch for plaintext")?;
         }
         let census = Arc::default();
         let watch = watch_pods(&cluster.kubectl(), Arc::clone(&census))?;
@@ -65,7 +66,9 @@ impl PlaintextWatch {
             let listed: Value = serde_json::from_str(&listed).context("nft did not answer with JSON")?;
             let census = self.census.lock().unwrap_or_else(PoisonError::into_inner);
             leaks.extend(noted(&listed).into_iter().filter_map(|connection| sentence(&connection, &census)));
-            command::run(node.command("nft")?.args(["flush set inet tulle_e2e noted4; flush set inet tulle_e2e noted6"]))?;
+            command::run(
+                node.command("nft")?.args(["flush set inet tulle_e2e noted4; flush set inet tulle_e2e noted6"]),
+            )?;
         }
         Ok(leaks.into_iter().collect())
     }
@@ -96,14 +99,19 @@ impl Drop for PlaintextWatch {
 fn rules(pods: &str, pods6: &str) -> String {
     let mut rules = String::from("table inet tulle_e2e\ndelete table inet tulle_e2e\ntable inet tulle_e2e {\n");
     for (set, kind) in [("noted4", "ipv4_addr"), ("noted6", "ipv6_addr")] {
-        let _ = writeln!(rules, "  set {set} {{ type {kind} . {kind} . inet_service; flags dynamic; size {NOTED_MAX}; }}");
+        let _ =
+            writeln!(rules, "  set {set} {{ type {kind} . {kind} . inet_service; flags dynamic; size {NOTED_MAX}; }}");
     }
     rules += "  chain forward {\n    type filter hook forward priority 10; policy accept;\n";
     // A connection older than the rules is in the middle of its stream, where nothing tells TLS from other bytes.
-    let _ = writeln!(rules, "    tcp flags & (syn | ack) == syn ct mark set {OPENED} return\n    ct mark != {OPENED} return");
+    let _ = writeln!(
+        rules,
+        "    tcp flags & (syn | ack) == syn ct mark set {OPENED} return\n    ct mark != {OPENED} return"
+    );
     for (family, pods, set) in [("ip", pods, "noted4"), ("ip6", pods6, "noted6")] {
         let between = format!("{family} saddr {pods} {family} daddr {pods}");
-        let note = format!("update @{set} {{ {family} saddr . {family} daddr . tcp dport }} ct mark set {JUDGED} return");
+        let note =
+            format!("update @{set} {{ {family} saddr . {family} daddr . tcp dport }} ct mark set {JUDGED} return");
         // RFC 8446 §5.1: a handshake record is type 22, and its version starts with 3.
         let _ = writeln!(rules, "    {between} @ih,0,16 0x1603 ct mark set {JUDGED} return");
         let _ = writeln!(rules, "    {between} @ih,0,8 != 0x16 {note}");

@@ -43,7 +43,10 @@ impl Reach {
             Self::Node(inside) => inside.http(method, port.address, path),
             Self::ApiServer(api) => {
                 let PodPort { namespace, pod, address } = port;
-                api.request(method, &format!("/api/v1/namespaces/{namespace}/pods/{pod}:{}/proxy{path}", address.port()))
+                api.request(
+                    method,
+                    &format!("/api/v1/namespaces/{namespace}/pods/{pod}:{}/proxy{path}", address.port()),
+                )
             }
         }
     }

@@ -118,7 +118,10 @@ impl Context {
     pub(crate) fn fetch(&self, workload: &str, arguments: &[&str]) -> Result<Vec<Fetched>> {
         let program: Vec<&str> = [PROGRAM, "fetch"].into_iter().chain(arguments.iter().copied()).collect();
         let printed = self.kubectl.exec(&format!("deployment/{workload}"), app::CONTAINER, &program)?;
-        printed.lines().map(|line| serde_json::from_str(line).with_context(|| format!("fetch printed {line:?}"))).collect()
+        printed
+            .lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("fetch printed {line:?}")))
+            .collect()
     }
 
     /// Sends one request from a workload.

@@ -20,7 +20,8 @@ const KEPT: &[&str] = &["customresourcedefinition", "namespace/tulle-system", "a
 
 pub(crate) fn run(context: &Context) -> Result<()> {
     let helm = context.cluster().helm();
-    helm.run(["test", mesh::RELEASE, "--namespace", mesh::SYSTEM_NAMESPACE, "--timeout", "120s"]).context("helm test")?;
+    helm.run(["test", mesh::RELEASE, "--namespace", mesh::SYSTEM_NAMESPACE, "--timeout", "120s"])
+        .context("helm test")?;
     upgrade_under_load(context)?;
     let refusal = helm.uninstall(mesh::RELEASE, mesh::SYSTEM_NAMESPACE);
     ensure(refusal.is_err(), || "the mesh was uninstalled from under running proxies".to_owned())?;

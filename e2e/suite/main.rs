@@ -14,6 +14,7 @@ mod propagation;
 mod protocols;
 mod renewal;
 mod rollout;
+mod routes;
 mod runner;
 mod validation;
 
@@ -31,6 +32,7 @@ const TESTS: &[Test] = &[
     Test { name: "mtls-modes", kind: Kind::Together, run: mtls::modes },
     Test { name: "mtls-certificates", kind: Kind::Together, run: mtls::certificates },
     Test { name: "mtls-wrong-server", kind: Kind::Together, run: mtls::wrong_server },
+    Test { name: "routes", kind: Kind::Together, run: routes::run },
     Test { name: "policy", kind: Kind::Together, run: policy::run },
     Test { name: "validation", kind: Kind::Together, run: validation::run },
     Test { name: "rollout", kind: Kind::Together, run: rollout::run },

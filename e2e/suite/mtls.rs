@@ -25,19 +25,28 @@ const TLS13: u16 = 0x0304;
 /// caller outside the mesh, so it can see.
 pub(crate) fn wire(context: &Context) -> Result<()> {
     context.apply(&app::service("server", &[("app", "server")]))?;
-    context.deploy(&[("server", App::server("server")), ("web", App::idle("web")), ("outside", App::idle("outside").unmeshed())])?;
+    context.deploy(&[
+        ("server", App::server("server")),
+        ("web", App::idle("web")),
+        ("outside", App::idle("outside").unmeshed()),
+    ])?;
     let meshed = captured(context, "web", "marker-that-must-not-be-seen")?;
     ensure(meshed.bytes() > 1000, || format!("only {} bytes were captured", meshed.bytes()))?;
-    ensure(!meshed.contain(b"marker-that-must-not-be-seen"), || "the request or its answer was readable on the wire".to_owned())?;
+    ensure(!meshed.contain(b"marker-that-must-not-be-seen"), || {
+        "the request or its answer was readable on the wire".to_owned()
+    })?;
     let server = pods::ip(&pods::one(context.kubectl(), "app=server")?)?;
     let wanted = Hello { version: TLS13, group: Some(X25519_MLKEM768) };
     let answers = meshed.0.iter().filter(|((from, _), bytes)| from.ip() == server && !bytes.is_empty());
     for ((from, to), bytes) in answers {
-        let hello = server_hello(bytes).with_context(|| format!("{from} answered {to} with something that is no ServerHello"))?;
+        let hello = server_hello(bytes)
+            .with_context(|| format!("{from} answered {to} with something that is no ServerHello"))?;
         ensure(hello == wanted, || format!("{from} and {to} agreed on {hello:x?} instead of {wanted:x?}"))?;
     }
     let outside = captured(context, "outside", "marker-that-is-seen")?;
-    ensure(outside.contain(b"marker-that-is-seen"), || "the capture does not see plaintext, so it proves nothing".to_owned())
+    ensure(outside.contain(b"marker-that-is-seen"), || {
+        "the capture does not see plaintext, so it proves nothing".to_owned()
+    })
 }
 
 /// One call from `client` with the marker in path, header and body, and all bytes between the two pods.
@@ -55,7 +64,11 @@ fn captured(context: &Context, client: &str, marker: &str) -> Result<Streams> {
 /// Fails when the mode is ignored, or when STRICT also refuses callers of the mesh or the kubelet's probes.
 pub(crate) fn modes(context: &Context) -> Result<()> {
     context.apply(&app::service("server", &[("app", "server")]))?;
-    context.deploy(&[("server", App::server("server")), ("web", App::idle("web")), ("outside", App::idle("outside").unmeshed())])?;
+    context.deploy(&[
+        ("server", App::server("server")),
+        ("web", App::idle("web")),
+        ("outside", App::idle("outside").unmeshed()),
+    ])?;
     let served = |client: &str| context.fetch_one(client, &["http://server/"]).map(|answer| answer.status);
     ensure(served("outside")? == 200, || "a plaintext caller was refused under PERMISSIVE".to_owned())?;
     for (mode, expected) in [("STRICT", false), ("PERMISSIVE", true), ("STRICT", false)] {
@@ -92,7 +105,11 @@ pub(crate) fn certificates(context: &Context) -> Result<()> {
         ("a certificate of the mesh", Some(identities.valid(&caller)?), true),
         ("a certificate of another authority", Some(identities.foreign(&caller)?), false),
         ("an expired certificate", Some(identities.expired(&caller)?), false),
-        ("a certificate of another trust domain", Some(identities.valid("spiffe://elsewhere.example/ns/a/sa/b")?), false),
+        (
+            "a certificate of another trust domain",
+            Some(identities.valid("spiffe://elsewhere.example/ns/a/sa/b")?),
+            false,
+        ),
         ("a certificate without identity", Some(identities.nameless()?), false),
         ("no certificate", None, false),
     ];
@@ -127,7 +144,9 @@ pub(crate) fn wrong_server(context: &Context) -> Result<()> {
     let answer = call("late")?;
     ensure(!answer.body.contains("impostor"), || "the impostor's answer was passed on".to_owned())?;
     let reason = answer.header("tulle-error").unwrap_or_default();
-    ensure(answer.status >= 500 && reason.contains("code=TUL2009"), || format!("refused for another reason: {answer:?}"))?;
+    ensure(answer.status >= 500 && reason.contains("code=TUL2009"), || {
+        format!("refused for another reason: {answer:?}")
+    })?;
     drop(turned);
     wait::until(SOON, "the right server to be reached again", || Ok((call("late")?.status == 200).then_some(())))
 }

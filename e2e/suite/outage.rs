@@ -29,7 +29,11 @@ pub(crate) fn operator(context: &Context) -> Result<()> {
         let split = context.kubectl().get("trafficsplits.tulle.dev/checkout")?;
         let generation = &split["metadata"]["generation"];
         let conditions = split["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let current = |kind| conditions.iter().any(|one| one["type"] == kind && one["status"] == "True" && one["observedGeneration"] == *generation);
+        let current = |kind| {
+            conditions
+                .iter()
+                .any(|one| one["type"] == kind && one["status"] == "True" && one["observedGeneration"] == *generation)
+        };
         Ok(current("Ready").then_some(()))
     })?;
     newcomer_is_served(context, "after-operator")?;
@@ -60,7 +64,12 @@ pub(crate) fn webhook(context: &Context) -> Result<()> {
     let plain = context.cluster().kubectl().namespace(&format!("{}-plain", context.namespace()), &[])?;
     plain.apply(&App::server("free").deployment().to_string())?;
     plain.rolled_out("deployment/free", ROLLOUT)?;
-    context.cluster().kubectl().run(["delete", "namespace", &format!("{}-plain", context.namespace()), "--wait=false"])?;
+    context.cluster().kubectl().run([
+        "delete",
+        "namespace",
+        &format!("{}-plain", context.namespace()),
+        "--wait=false",
+    ])?;
     system.run(["scale", "deployment/tulle-webhook", "--replicas=2"])?;
     system.rolled_out("deployment/tulle-webhook", ROLLOUT)?;
     // The ReplicaSet tries again with growing pauses: a restart is what a person would do.
@@ -90,7 +99,10 @@ pub(crate) fn api_server(context: &Context) -> Result<()> {
     node.kill(Component::ApiServer)?;
     let away = Instant::now();
     let during = wait::until(API_SERVER_AWAY + SOON, "a minute without API server", || {
-        load.stats()?.total.expect_clean().map_or_else(|error| Ok(Some(Err(error))), |()| Ok((away.elapsed() >= API_SERVER_AWAY).then_some(Ok(()))))
+        load.stats()?
+            .total
+            .expect_clean()
+            .map_or_else(|error| Ok(Some(Err(error))), |()| Ok((away.elapsed() >= API_SERVER_AWAY).then_some(Ok(()))))
     });
     node.start(Component::ApiServer)?;
     context.cluster().wait_for_api()?;
@@ -140,7 +152,8 @@ fn kill(context: &Context, component: &str) -> Result<()> {
     let system = context.cluster().kubectl().namespaced(mesh::SYSTEM_NAMESPACE);
     wait::until(SOON, &format!("{component} to be restarted"), || {
         let pods = mesh::control_plane(context.cluster(), component)?;
-        let restarts = pods.iter().filter(|pod| pod["status"]["containerStatuses"][0]["restartCount"].as_u64() > Some(0)).count();
+        let restarts =
+            pods.iter().filter(|pod| pod["status"]["containerStatuses"][0]["restartCount"].as_u64() > Some(0)).count();
         Ok((restarts >= killed).then_some(()))
     })?;
     system.rolled_out(&format!("deployment/{program}"), ROLLOUT)

@@ -23,7 +23,9 @@ pub(crate) fn run(context: &Context) -> Result<()> {
         ("web", App::idle("web").service_account("web")),
         ("friend", App::idle("friend").service_account("friend")),
     ])?;
-    ensure(context.fetch_one("web", &["http://server/admin"])?.status == 200, || "refused without any policy".to_owned())?;
+    ensure(context.fetch_one("web", &["http://server/admin"])?.status == 200, || {
+        "refused without any policy".to_owned()
+    })?;
     deny(context)?;
     allow(context)
 }
@@ -31,16 +33,26 @@ pub(crate) fn run(context: &Context) -> Result<()> {
 /// A DENY refuses what it names, nothing else, and explains itself.
 fn deny(context: &Context) -> Result<()> {
     let service_account = format!("{}/web", context.namespace());
-    context.apply(&policy("no-admin", "DENY", json!([{
-        "from": [{"source": {"serviceAccounts": [service_account]}}],
-        "to": [{"operation": {"paths": ["/admin*", "/echo.Echo/*"]}}],
-    }])))?;
+    context.apply(&policy(
+        "no-admin",
+        "DENY",
+        json!([{
+            "from": [{"source": {"serviceAccounts": [service_account]}}],
+            "to": [{"operation": {"paths": ["/admin*", "/echo.Echo/*"]}}],
+        }]),
+    ))?;
     let refused = until_status(context, "web", &["http://server/admin/users"], 403)?;
     let explanation = refused.header("tulle-error").context("the refusal does not explain itself")?.to_owned();
-    let id = explanation.strip_prefix("denied; code=TUL4001; id=").with_context(|| format!("unexpected explanation: {explanation}"))?;
+    let id = explanation
+        .strip_prefix("denied; code=TUL4001; id=")
+        .with_context(|| format!("unexpected explanation: {explanation}"))?;
     ensure(!explanation.contains("no-admin"), || format!("the policy is named to the caller: {explanation}"))?;
-    ensure(context.fetch_one("web", &["http://server/"])?.status == 200, || "DENY refuses more than it names".to_owned())?;
-    ensure(context.fetch_one("friend", &["http://server/admin"])?.status == 200, || "DENY refuses another caller".to_owned())?;
+    ensure(context.fetch_one("web", &["http://server/"])?.status == 200, || {
+        "DENY refuses more than it names".to_owned()
+    })?;
+    ensure(context.fetch_one("friend", &["http://server/admin"])?.status == 200, || {
+        "DENY refuses another caller".to_owned()
+    })?;
 
     let line = wait::until(SOON, "the refusal in the server's log", || {
         let log = context.kubectl().logs("deployment/server", mesh::PROXY)?;
@@ -55,7 +67,9 @@ fn deny(context: &Context) -> Result<()> {
     ensure(counted >= 1.0, || "no metric counts the refusal".to_owned())?;
 
     let grpc = context.fetch_one("web", &["http://server:82/echo.Echo/Unary", "--grpc", "--body", "x"])?;
-    ensure(grpc.status == 200 && grpc.header("grpc-status") == Some(GRPC_PERMISSION_DENIED), || format!("gRPC was refused as {grpc:?}"))?;
+    ensure(grpc.status == 200 && grpc.header("grpc-status") == Some(GRPC_PERMISSION_DENIED), || {
+        format!("gRPC was refused as {grpc:?}")
+    })?;
     let grpc = context.fetch_one("friend", &["http://server:82/echo.Echo/Unary", "--grpc", "--body", "x"])?;
     ensure(grpc.header("grpc-status") == Some("0"), || format!("gRPC of another caller: {grpc:?}"))?;
     context.kubectl().delete("meshpolicies.tulle.dev/no-admin")
@@ -67,10 +81,14 @@ fn allow(context: &Context) -> Result<()> {
     let refused = until_status(context, "web", &["http://server/"], 403)?;
     let explanation = refused.header("tulle-error").unwrap_or_default();
     ensure(explanation.contains("code=TUL4003"), || format!("refused for another reason: {explanation}"))?;
-    ensure(context.fetch_one("friend", &["http://server/"])?.status == 200, || "ALLOW refuses whom it names".to_owned())?;
+    ensure(context.fetch_one("friend", &["http://server/"])?.status == 200, || {
+        "ALLOW refuses whom it names".to_owned()
+    })?;
     let echo = ["--send", "x", "--expect", "x"];
     context.first_byte_ms("friend", "server:9000", &echo).context("TCP of a caller that is allowed")?;
-    ensure(context.first_byte_ms("web", "server:9000", &echo).is_err(), || "TCP of a caller that is not allowed".to_owned())?;
+    ensure(context.first_byte_ms("web", "server:9000", &echo).is_err(), || {
+        "TCP of a caller that is not allowed".to_owned()
+    })?;
     let pod = pods::one(context.kubectl(), "app=server")?;
     ensure(pods::is_ready(&pod), || "the policy refuses the kubelet's probes".to_owned())
 }

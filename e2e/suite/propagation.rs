@@ -34,6 +34,11 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     }
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     let (p50, p99) = (quantile(&times, 0.5), quantile(&times, 0.99));
-    eprintln!("  {EDITS} edits in use after {:.1} ms (p50), {:.1} ms (p99), resolution {} ms", millis(p50), millis(p99), 1000 / RPS);
+    eprintln!(
+        "  {EDITS} edits in use after {:.1} ms (p50), {:.1} ms (p99), resolution {} ms",
+        millis(p50),
+        millis(p99),
+        1000 / RPS
+    );
     ensure(p99 <= P99_MAX, || format!("p99 is {:.1} ms, more than {} ms", millis(p99), P99_MAX.as_millis()))
 }

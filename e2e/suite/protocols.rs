@@ -29,7 +29,9 @@ pub(crate) fn run(context: &Context) -> Result<()> {
         ("found-h2", "http://server:83/", "h2"),
     ];
     let mut apps = vec![("server", App::server("server"))];
-    apps.extend(cases.map(|(name, target, mode)| (name, App::load(name, target, mode).arguments(&["--connections", "4"]))));
+    apps.extend(
+        cases.map(|(name, target, mode)| (name, App::load(name, target, mode).arguments(&["--connections", "4"]))),
+    );
     context.deploy(&apps)?;
     for (name, ..) in cases {
         let load = context.load(name)?;

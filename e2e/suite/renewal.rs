@@ -59,7 +59,14 @@ fn renewals(context: &Context) -> Result<()> {
     for load in &loads {
         context.settle(load, "app=server")?;
     }
-    eprintln!("  {} certificates with {} keys in {:.0} s", certificates.len(), keys.len(), start.elapsed().as_secs_f64());
+    eprintln!(
+        "  {} certificates with {} keys in {:.0} s",
+        certificates.len(),
+        keys.len(),
+        start.elapsed().as_secs_f64()
+    );
     ensure(certificates.len() > RENEWALS_MIN, || format!("only {} certificates were seen", certificates.len()))?;
-    ensure(keys.len() == certificates.len(), || format!("{} certificates share {} keys", certificates.len(), keys.len()))
+    ensure(keys.len() == certificates.len(), || {
+        format!("{} certificates share {} keys", certificates.len(), keys.len())
+    })
 }

@@ -41,7 +41,9 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     }
     // The last of the old pods leaves its ledger when it ends.
     let expected = 2 * RESTARTS;
-    wait::until(ROLLOUT, "the ledgers of all old pods", || Ok((ledger::of_folder(&folder)?.len() >= expected).then_some(())))?;
+    wait::until(ROLLOUT, "the ledgers of all old pods", || {
+        Ok((ledger::of_folder(&folder)?.len() >= expected).then_some(()))
+    })?;
     for (load, (mode, _)) in loads.iter().zip(clients) {
         load.stop()?.total.expect_clean().with_context(|| mode.to_owned())?;
         let mut servers = ledger::of_folder(&folder)?;
@@ -85,7 +87,9 @@ pub(crate) fn stateful_set(context: &Context) -> Result<()> {
             let answer = context.fetch_one("web", &[&url])?;
             Ok((answer.status == 200).then_some(answer))
         })?;
-        ensure(answer.body.contains(&format!("\"id\":\"{name}\"")), || format!("{name} was asked, but {} answered", answer.body))?;
+        ensure(answer.body.contains(&format!("\"id\":\"{name}\"")), || {
+            format!("{name} was asked, but {} answered", answer.body)
+        })?;
     }
     Ok(())
 }

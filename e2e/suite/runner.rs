@@ -74,7 +74,9 @@ fn arguments() -> Result<Wanted> {
         match argument.as_str() {
             "--cluster" => wanted.cluster = Some(arguments.next().context("--cluster needs a name")?),
             "--list" => wanted.list = true,
-            other if other.starts_with('-') => bail!("unknown option {other}; known: --cluster NAME, --list, and names of tests"),
+            other if other.starts_with('-') => {
+                bail!("unknown option {other}; known: --cluster NAME, --list, and names of tests")
+            }
             name => wanted.filters.push(name.to_owned()),
         }
     }

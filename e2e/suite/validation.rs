@@ -34,7 +34,9 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     load.wait_for(20, Duration::from_secs(30))?;
     for mistake in mistakes() {
         let said = context.kubectl().refused(&mistake.object.to_string()).context(mistake.what)?;
-        ensure(said.contains(mistake.field), || format!("{}: the refusal does not name {}: {said}", mistake.what, mistake.field))?;
+        ensure(said.contains(mistake.field), || {
+            format!("{}: the refusal does not name {}: {said}", mistake.what, mistake.field)
+        })?;
     }
     without_webhook(context)?;
     load.phase("afterwards")?;
@@ -55,7 +57,9 @@ fn without_webhook(context: &Context) -> Result<()> {
     for mistake in mistakes() {
         if mistake.by_schema {
             let said = context.kubectl().refused(&mistake.object.to_string()).context(mistake.what)?;
-            ensure(said.contains(mistake.field), || format!("{}: the schema does not name {}: {said}", mistake.what, mistake.field))?;
+            ensure(said.contains(mistake.field), || {
+                format!("{}: the schema does not name {}: {said}", mistake.what, mistake.field)
+            })?;
         } else {
             context.apply(&mistake.object).context(mistake.what)?;
             named_in_status(context, &mistake)?;
@@ -106,15 +110,16 @@ fn mistakes() -> Vec<Mistake> {
         })
     };
     let to_v2 = json!([{"destination": {"host": "checkout-v2"}}]);
-    let policy = |name: &str, spec: Value| {
-        json!({"apiVersion": "tulle.dev/v1alpha1", "kind": "MeshPolicy", "metadata": {"name": name}, "spec": spec})
-    };
+    let policy = |name: &str, spec: Value| json!({"apiVersion": "tulle.dev/v1alpha1", "kind": "MeshPolicy", "metadata": {"name": name}, "spec": spec});
     vec![
         // The edit of an object that serves: the last good one must go on serving.
         Mistake { what: "a negative weight", object: split, field: "spec.backends[1].weight", by_schema: true },
         Mistake {
             what: "a match of two kinds at once",
-            object: virtual_service("two-kinds", json!({"match": [{"uri": {"exact": "/", "prefix": "/"}}], "route": to_v2})),
+            object: virtual_service(
+                "two-kinds",
+                json!({"match": [{"uri": {"exact": "/", "prefix": "/"}}], "route": to_v2}),
+            ),
             field: "spec.http[0].match[0].uri",
             by_schema: true,
         },

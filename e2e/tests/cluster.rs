@@ -53,10 +53,13 @@ fn a_service_reaches_pods_with_native_sidecars(cluster: &Cluster) -> Result<()> 
     let pods = kubectl.get_with(&["pods", "-l", "app=web"])?;
     let nodes = pods["items"].as_array().context("pods")?.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str());
     ensure!(nodes.collect::<std::collections::HashSet<_>>().len() == 2, "the two pods are not on two nodes");
-    let address: Ipv4Addr = kubectl.get("service/web")?["spec"]["clusterIP"].as_str().context("a cluster IP")?.parse()?;
+    let address: Ipv4Addr =
+        kubectl.get("service/web")?["spec"]["clusterIP"].as_str().context("a cluster IP")?.parse()?;
     // As often as makes it certain that both pods were asked (2^-16 that not).
     for _ in 0..16 {
-        wait::until(DEADLINE, "an answer through the cluster IP", || get(SocketAddr::from((address, 80)), "/health").map(Some))?;
+        wait::until(DEADLINE, "an answer through the cluster IP", || {
+            get(SocketAddr::from((address, 80)), "/health").map(Some)
+        })?;
     }
     Ok(())
 }
@@ -158,7 +161,9 @@ fn nothing_is_left(name: &str, folder: &Path) -> Result<()> {
         ensure!(!arguments.contains(&traces), "a process is left: {arguments}");
     }
     ensure!(!fs::read_to_string("/proc/self/mounts")?.contains(&traces), "a mount is left");
-    let cgroups = Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", "2", "-name", &format!("tulle-{name}-*")]).output()?;
+    let cgroups = Command::new("find")
+        .args(["/sys/fs/cgroup", "-maxdepth", "2", "-name", &format!("tulle-{name}-*")])
+        .output()?;
     ensure!(cgroups.stdout.is_empty(), "cgroups are left: {}", String::from_utf8_lossy(&cgroups.stdout));
     Ok(())
 }

@@ -106,7 +106,10 @@ fn segment(protocol: u16, network: &[u8]) -> Option<(Endpoints, Segment<'_>)> {
     let port = |at: usize| Some(u16::from_be_bytes([*transport.get(at)?, *transport.get(at + 1)?]));
     let endpoints = (SocketAddr::new(source, port(0)?), SocketAddr::new(destination, port(2)?));
     let sequence = u32::from_be_bytes(transport.get(4..8)?.try_into().ok()?);
-    Some((endpoints, Segment { sequence, syn: transport.get(13)? & 0x02 != 0, payload: transport.get(header_bytes..)? }))
+    Some((
+        endpoints,
+        Segment { sequence, syn: transport.get(13)? & 0x02 != 0, payload: transport.get(header_bytes..)? },
+    ))
 }
 
 fn ipv4(packet: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
@@ -156,7 +159,12 @@ mod tests {
         file.extend([0; 16]);
         file.extend(276_u32.to_le_bytes());
         let wrap = u32::MAX - 2; // sequence numbers run over within the stream
-        for record in [packet(wrap, true, b""), packet(2, false, b"ld"), packet(wrap + 1, false, b"wor"), packet(wrap + 1, false, b"wor")] {
+        for record in [
+            packet(wrap, true, b""),
+            packet(2, false, b"ld"),
+            packet(wrap + 1, false, b"wor"),
+            packet(wrap + 1, false, b"wor"),
+        ] {
             file.extend(record);
         }
         file.extend([0; 7]); // a record cut short

@@ -49,7 +49,8 @@ pub(super) fn create(name: &str) -> Result<()> {
 
 /// Process numbers below the cgroup folders whose path below `name` contains `part` (a pod's uid), as this process sees them.
 pub(super) fn processes(name: &str, part: &str) -> Result<Vec<i32>> {
-    let Some(hierarchy) = hierarchies()?.into_iter().find(|path| path.ends_with("pids") || path == Path::new(ROOT)) else {
+    let Some(hierarchy) = hierarchies()?.into_iter().find(|path| path.ends_with("pids") || path == Path::new(ROOT))
+    else {
         return Ok(Vec::new());
     };
     let mut numbers = Vec::new();
@@ -88,7 +89,9 @@ fn tree(root: &Path) -> Result<Vec<PathBuf>> {
     let mut waiting = if root.is_dir() { vec![root.to_path_buf()] } else { Vec::new() };
     while let Some(folder) = waiting.pop() {
         match fs::read_dir(&folder) {
-            Ok(entries) => waiting.extend(entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir())),
+            Ok(entries) => {
+                waiting.extend(entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
         }

@@ -28,7 +28,8 @@ pub(super) fn prepare(cluster: &Cluster) -> Result<()> {
     pki.create(addresses, cluster.state.nodes)?;
     let nodes = cluster.nodes();
     let kubelets = nodes.iter().map(|node| format!("kubelet-{}", node.name()));
-    let users = ["kube-controller-manager", "kube-scheduler", "kube-proxy"].map(str::to_owned).into_iter().chain(kubelets);
+    let users =
+        ["kube-controller-manager", "kube-scheduler", "kube-proxy"].map(str::to_owned).into_iter().chain(kubelets);
     for user in users {
         fs::write(kubeconfig(cluster, &user), config::kubeconfig(&pki, addresses, &user))?;
     }
@@ -87,7 +88,12 @@ pub(super) fn start_rest(cluster: &Cluster) -> Result<()> {
     }
     let arguments = config::controller_manager(&pki(cluster), &kubeconfig("kube-controller-manager"));
     first.launch(tools, Component::ControllerManager, program("kube-controller-manager"), arguments)?;
-    first.launch(tools, Component::Scheduler, program("kube-scheduler"), config::scheduler(&kubeconfig("kube-scheduler")))
+    first.launch(
+        tools,
+        Component::Scheduler,
+        program("kube-scheduler"),
+        config::scheduler(&kubeconfig("kube-scheduler")),
+    )
 }
 
 fn start_kubelet(cluster: &Cluster, node: &Node) -> Result<()> {

@@ -17,14 +17,17 @@ fn bridge(index: u8) -> String {
 
 /// Makes the bridge and connects all nodes.
 pub(super) fn create(state: &State, nodes: &[Node]) -> Result<()> {
-    ip(Command::new("ip"), &machine_script(state.index, state.addresses())).context("cannot make the cluster's bridge")?;
+    ip(Command::new("ip"), &machine_script(state.index, state.addresses()))
+        .context("cannot make the cluster's bridge")?;
     for node in nodes {
         let number = node.number();
         ip(Command::new("ip"), &wire_script(state.index, number, node.init_pid()?))?;
         let script = node_script(state.addresses(), number, state.nodes);
-        ip(node.command("ip")?, &script).with_context(|| format!("cannot set up the network of node {}", node.name()))?;
+        ip(node.command("ip")?, &script)
+            .with_context(|| format!("cannot set up the network of node {}", node.name()))?;
     }
-    ip(Command::new("ip"), &machine_routes(state.addresses(), state.nodes)).context("cannot route to the cluster's pods")
+    ip(Command::new("ip"), &machine_routes(state.addresses(), state.nodes))
+        .context("cannot route to the cluster's pods")
 }
 
 /// Removes the bridge. It is no error if there is none.

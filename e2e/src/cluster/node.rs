@@ -124,7 +124,9 @@ impl Node {
                 bail!("they could not be made ({status}): {}", fs::read_to_string(&log).unwrap_or_default().trim());
             }
             // The pause program has taken over from the shell: everything is mounted.
-            Ok(self.init()?.filter(|init| procfs::arguments(init.pid).get(1).is_some_and(|argument| argument == "node")))
+            Ok(self
+                .init()?
+                .filter(|init| procfs::arguments(init.pid).get(1).is_some_and(|argument| argument == "node")))
         })?;
         // `unshare` stays until the node ends; whoever is left then must not find a zombie.
         std::thread::spawn(move || child.wait());
@@ -143,7 +145,10 @@ impl Node {
 
     /// The number of process 1 as seen from the machine, for `nsenter` and packet captures.
     pub fn init_pid(&self) -> Result<i32> {
-        Ok(self.init()?.with_context(|| format!("node {} of cluster {} is not running", self.name(), self.cluster))?.pid)
+        Ok(self
+            .init()?
+            .with_context(|| format!("node {} of cluster {} is not running", self.name(), self.cluster))?
+            .pid)
     }
 
     /// A command that runs `program` inside the node: its network, mounts, processes and host name.
@@ -170,7 +175,13 @@ impl Node {
     }
 
     /// Starts a component for the first time.
-    pub(super) fn launch(&self, tools: &Toolbox, component: Component, program: PathBuf, arguments: Vec<String>) -> Result<()> {
+    pub(super) fn launch(
+        &self,
+        tools: &Toolbox,
+        component: Component,
+        program: PathBuf,
+        arguments: Vec<String>,
+    ) -> Result<()> {
         let folders: Vec<String> = tools.folders().map(|folder| folder.display().to_string()).collect();
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folders.join(":"));
         self.spawn(component, program, arguments, path)
@@ -183,7 +194,8 @@ impl Node {
         let inner = command::run(&mut launch).with_context(|| format!("cannot start {component}"))?;
         let inner = inner.trim().parse().with_context(|| format!("{component} started without a process number"))?;
         let process = procfs::find_inner(self.init_pid()?, inner)?;
-        let process = process.with_context(|| format!("{component} ended at once; see {}", self.log(component).display()))?;
+        let process =
+            process.with_context(|| format!("{component} ended at once; see {}", self.log(component).display()))?;
         let record = Record { program, arguments, path, process };
         fs::write(self.record(component), serde_json::to_vec_pretty(&record)?).context("cannot record a process")
     }
@@ -212,7 +224,9 @@ impl Node {
 
     /// Sends a signal to a component, e.g. [`Signal::KILL`]; does not wait.
     pub fn signal(&self, component: Component, signal: Signal) -> Result<()> {
-        let record = self.read_record(component)?.with_context(|| format!("{component} was never started on {}", self.name()))?;
+        let record = self
+            .read_record(component)?
+            .with_context(|| format!("{component} was never started on {}", self.name()))?;
         record.process.signal(signal)
     }
 
@@ -236,7 +250,9 @@ impl Node {
         if self.pid(component)?.is_some() {
             return Ok(());
         }
-        let record = self.read_record(component)?.with_context(|| format!("{component} was never started on {}", self.name()))?;
+        let record = self
+            .read_record(component)?
+            .with_context(|| format!("{component} was never started on {}", self.name()))?;
         self.spawn(component, record.program, record.arguments, record.path)
     }
 }

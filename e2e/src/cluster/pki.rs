@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -63,7 +64,8 @@ impl Pki {
         write_secret(&self.folder.join("sa.key"), &tokens.serialize_pem())?;
         fs::write(self.folder.join("sa.pub"), tokens.public_key_pem())?;
         for subject in subjects(addresses, nodes) {
-            self.issue(&issuer, &subject).with_context(|| format!("cannot issue a certificate for {}", subject.common_name))?;
+            self.issue(&issuer, &subject)
+                .with_context(|| format!("cannot issue a certificate for {}", subject.common_name))?;
         }
         Ok(())
     }
@@ -71,7 +73,8 @@ impl Pki {
     fn create_authority(&self) -> Result<Issuer<'static, KeyPair>> {
         let mut params = params("tulle-e2e", None);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
         fs::write(self.folder.join("ca.crt"), params.self_signed(&key)?.pem())?;
         write_secret(&self.folder.join("ca.key"), &key.serialize_pem())?;
@@ -123,7 +126,13 @@ fn subjects(addresses: Addresses, nodes: u8) -> Vec<Subject> {
         client("kube-proxy", "system:kube-proxy", None),
         client("apiserver-kubelet", "apiserver-kubelet", Some("system:masters")),
     ];
-    let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"];
+    let names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "localhost",
+    ];
     all.push(Subject {
         dns: names.map(str::to_owned).to_vec(),
         addresses: vec![[127, 0, 0, 1].into(), addresses.node(1).into(), addresses.api_service().into()],

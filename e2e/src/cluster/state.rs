@@ -32,7 +32,9 @@ impl State {
     pub(super) fn read(folder: &Path) -> Result<Option<Self>> {
         let file = folder.join(FILE);
         match fs::read(&file) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).with_context(|| format!("{} is damaged", file.display())),
+            Ok(text) => {
+                serde_json::from_slice(&text).map(Some).with_context(|| format!("{} is damaged", file.display()))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
         }

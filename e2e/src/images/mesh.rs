@@ -77,7 +77,11 @@ impl MeshImages {
     pub fn check_sizes(&self) -> Result<()> {
         for image in &self.images {
             if let Some(limit) = image.limit.filter(|limit| image.bytes > *limit) {
-                bail!("{} has {} bytes, more than the {limit} it may have; find out what grew", image.name, image.bytes);
+                bail!(
+                    "{} has {} bytes, more than the {limit} it may have; find out what grew",
+                    image.name,
+                    image.bytes
+                );
             }
         }
         Ok(())
@@ -109,7 +113,8 @@ fn compile() -> Result<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     let mut prefixes = vec![(repository.display().to_string(), "/tulle")];
     prefixes.extend(home.map(|home| (home.display().to_string(), "/cargo")));
-    let remap = |flag: &str| prefixes.iter().map(|(from, to)| format!("{flag}={from}={to}")).collect::<Vec<_>>().join(" ");
+    let remap =
+        |flag: &str| prefixes.iter().map(|(from, to)| format!("{flag}={from}={to}")).collect::<Vec<_>>().join(" ");
     cargo
         .env("RUSTFLAGS", remap("--remap-path-prefix"))
         .env("CC_x86_64_unknown_linux_musl", "musl-gcc")

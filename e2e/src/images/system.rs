@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::archive::{self, Image};
 use super::PREFIX;
+use super::archive::{self, Image};
 use crate::components::{COREDNS, Component, PAUSE, Toolbox};
 use crate::paths;
 

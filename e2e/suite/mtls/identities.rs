@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use rcgen::string::Ia5String;
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
 use tulle_e2e::{Cluster, mesh};
@@ -65,7 +67,12 @@ impl Identities {
     }
 }
 
-fn issue(issuer: &Issuer<'static, KeyPair>, id: Option<&str>, from: OffsetDateTime, until: OffsetDateTime) -> Result<Identity> {
+fn issue(
+    issuer: &Issuer<'static, KeyPair>,
+    id: Option<&str>,
+    from: OffsetDateTime,
+    until: OffsetDateTime,
+) -> Result<Identity> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(Vec::new())?;
     let name = match id {

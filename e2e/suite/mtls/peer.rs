@@ -58,8 +58,10 @@ pub(crate) fn presented_certificate(network: &Inside, address: SocketAddr) -> Re
     let mut stream = connect(network, address, None, Arc::clone(&seen))?;
     // The server ends the handshake for want of our certificate; it has shown its own by then.
     let _ = stream.read(&mut [0; 1]);
-    let certificate = seen.lock().unwrap_or_else(PoisonError::into_inner).take().context("the server showed no certificate")?;
-    let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).context("the server's certificate does not parse")?;
+    let certificate =
+        seen.lock().unwrap_or_else(PoisonError::into_inner).take().context("the server showed no certificate")?;
+    let (_, parsed) =
+        x509_parser::parse_x509_certificate(&certificate).context("the server's certificate does not parse")?;
     let public_key = parsed.public_key().raw.to_vec();
     Ok(Presented { certificate: certificate.to_vec(), public_key })
 }

@@ -43,6 +43,8 @@ fn base(name: &str) -> &str {
 
 /// The metrics a file registers, in the three ways this repository does it.
 fn names(text: &str) -> Vec<String> {
+    // A call may be laid out over several lines.
+    let text = &text.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(");
     let literals = arguments(text, "\"tulle_").map(|rest| format!("tulle_{rest}"));
     let (prefixes, mut names): (Vec<String>, Vec<String>) =
         literals.partition(|name| text.contains(&format!("sub_registry_with_prefix(\"{name}\")")));

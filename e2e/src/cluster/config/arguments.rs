@@ -76,7 +76,13 @@ pub(crate) fn containerd(configuration: &str) -> Vec<String> {
 }
 
 /// The node agent.
-pub(crate) fn kubelet(configuration: &str, kubeconfig: &str, root: &str, node: &str, addresses: [String; 2]) -> Vec<String> {
+pub(crate) fn kubelet(
+    configuration: &str,
+    kubeconfig: &str,
+    root: &str,
+    node: &str,
+    addresses: [String; 2],
+) -> Vec<String> {
     flags([
         ("config", configuration),
         ("kubeconfig", kubeconfig),

@@ -24,9 +24,16 @@ pub(crate) fn kubeconfig(pki: &Pki, addresses: Addresses, user: &str) -> String 
 }
 
 /// A kubeconfig that holds keys and certificates itself, so that it can be copied.
-pub(crate) fn kubeconfig_embedded(name: &str, addresses: Addresses, authority: &[u8], certificate: &[u8], key: &[u8]) -> String {
+pub(crate) fn kubeconfig_embedded(
+    name: &str,
+    addresses: Addresses,
+    authority: &[u8],
+    certificate: &[u8],
+    key: &[u8],
+) -> String {
     let cluster = json!({"server": addresses.api_server(), "certificate-authority-data": STANDARD.encode(authority)});
-    let credentials = json!({"client-certificate-data": STANDARD.encode(certificate), "client-key-data": STANDARD.encode(key)});
+    let credentials =
+        json!({"client-certificate-data": STANDARD.encode(certificate), "client-key-data": STANDARD.encode(key)});
     text(&kubeconfig_of(name, &cluster, &credentials))
 }
 
@@ -42,7 +49,14 @@ fn kubeconfig_of(name: &str, cluster: &Value, user: &Value) -> Value {
 }
 
 /// kubelet.config.k8s.io/v1beta1, with the intervals of a small cluster that is watched by impatient tests.
-pub(crate) fn kubelet_configuration(pki: &Pki, addresses: Addresses, node: &str, number: u8, folder: &Path, cgroup: &str) -> String {
+pub(crate) fn kubelet_configuration(
+    pki: &Pki,
+    addresses: Addresses,
+    node: &str,
+    number: u8,
+    folder: &Path,
+    cgroup: &str,
+) -> String {
     let certificate = format!("kubelet-{node}");
     text(&json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",

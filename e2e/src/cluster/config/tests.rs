@@ -56,7 +56,13 @@ fn the_kubelet_stays_in_its_folder_and_cgroup() {
 #[test]
 fn containerd_knows_its_programs_and_its_sandbox() {
     let toml = containerd_toml(Path::new("/s/n1"), Path::new("/c/cni"), Path::new("/c/runc/runc"), "localhost/pause:1");
-    for line in ["root = \"/s/n1/containerd\"", "sandbox = \"localhost/pause:1\"", "bin_dirs = [\"/c/cni\"]", "BinaryName = \"/c/runc/runc\"", "restrict_oom_score_adj = true"] {
+    for line in [
+        "root = \"/s/n1/containerd\"",
+        "sandbox = \"localhost/pause:1\"",
+        "bin_dirs = [\"/c/cni\"]",
+        "BinaryName = \"/c/runc/runc\"",
+        "restrict_oom_score_adj = true",
+    ] {
         assert!(toml.lines().any(|found| found == line), "{line} is not in\n{toml}");
     }
 }
