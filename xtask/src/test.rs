@@ -58,6 +58,7 @@ const LOCAL: &[Stage] = &[
         expected: Duration::from_secs(3),
         run: |_| checked("format", cargo(&["fmt", "--all", "--check"])),
     },
+    Stage { name: "tidiness", expected: Duration::from_secs(1), run: |_| crate::tidy::run().map(|()| Counts::PASSED) },
     Stage { name: "lints", expected: Duration::from_secs(60), run: |_| lints() },
     Stage { name: "documentation", expected: Duration::from_secs(40), run: |_| documentation() },
     Stage { name: "unit and component tests", expected: Duration::from_secs(150), run: |_| tests() },
