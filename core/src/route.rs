@@ -1,4 +1,4 @@
-//! Which rule answers a request: the first whose conditions fit, in the order of the VirtualServices' [precedence](rank).
+//! Which rule answers a request: the first whose conditions fit, in the order of the VirtualServices' precedence (`rank`).
 
 mod matcher;
 mod rank;

@@ -1,4 +1,4 @@
-//! [pure] Manifests of the test application: servers, loads and the Services in front of them.
+//! (pure) Manifests of the test application: servers, loads and the Services in front of them.
 
 use serde_json::{Map, Value, json};
 

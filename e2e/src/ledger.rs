@@ -61,7 +61,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Compares one client with all servers. [pure]
+    /// Compares one client with all servers. (pure)
     pub fn over(client: &Ids, servers: &[Ledger]) -> Self {
         let runs: Vec<&Run> = servers.iter().filter_map(|ledger| ledger.runs.get(&client.run)).collect();
         let seen_by: u64 = runs.iter().map(|run| size(&run.ranges)).sum();

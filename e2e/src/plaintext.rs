@@ -95,7 +95,7 @@ impl Drop for PlaintextWatch {
     }
 }
 
-/// The rule set. `@ih` is the payload of TCP; where a packet has none, a rule that looks at it does not match. [pure]
+/// The rule set. `@ih` is the payload of TCP; where a packet has none, a rule that looks at it does not match. (pure)
 fn rules(pods: &str, pods6: &str) -> String {
     let mut rules = String::from("table inet tulle_e2e\ndelete table inet tulle_e2e\ntable inet tulle_e2e {\n");
     for (set, kind) in [("noted4", "ipv4_addr"), ("noted6", "ipv6_addr")] {

@@ -1,4 +1,4 @@
-//! [pure] Whether a measured share can be the wanted one.
+//! (pure) Whether a measured share can be the wanted one.
 
 /// Deviations allowed, in standard deviations: a fair split fails one check in sixteen thousand.
 const SIGMAS: f64 = 4.0;

@@ -1,4 +1,4 @@
-//! [shell] The leader's one loop: take in what the watches tell → decide the keys it touched → write. One task holds the
+//! (shell) The leader's one loop: take in what the watches tell → decide the keys it touched → write. One task holds the
 //! world, so there are no locks; writes run beside it, one at a time for each key.
 //!
 //! Nothing is debounced: a notice is decided at once, and what arrives while a write is under way is decided together

@@ -1,4 +1,4 @@
-//! [shell] `tulle-operator uninstall`: takes away what the operator wrote, and refuses while somebody lives on it.
+//! (shell) `tulle-operator uninstall`: takes away what the operator wrote, and refuses while somebody lives on it.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

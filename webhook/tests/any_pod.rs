@@ -78,6 +78,7 @@ fn settings() -> Settings {
         system_namespace: "tulle-system".into(),
         excluded_namespaces: vec![],
         trust_domain: "cluster.local".parse().expect("a trust domain"),
+        cluster_domain: "cluster.local".into(),
         issuer: "issuer:15012".into(),
         default_mtls: tulle_core::authz::MtlsMode::Strict,
         cluster_networks: String::new(),

@@ -143,6 +143,7 @@ fn settings() -> Settings {
         system_namespace: "tulle-system".into(),
         excluded_namespaces: vec![],
         trust_domain: "cluster.local".parse().expect("a trust domain"),
+        cluster_domain: "cluster.local".into(),
         issuer: "tulle-issuer.tulle-system.svc:15012".into(),
         default_mtls: tulle_core::authz::MtlsMode::Permissive,
         cluster_networks: "10.244.0.0/16,10.96.0.0/12".into(),

@@ -1,4 +1,4 @@
-//! [pure] From a pcap file to the bytes of each direction of each TCP connection.
+//! (pure) From a pcap file to the bytes of each direction of each TCP connection.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

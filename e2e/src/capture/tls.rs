@@ -1,4 +1,4 @@
-//! [pure] What a server agreed to in its first message (RFC 8446 §4.1.3).
+//! (pure) What a server agreed to in its first message (RFC 8446 §4.1.3).
 
 /// The hybrid of X25519 and ML-KEM-768 (draft-ietf-tls-ecdhe-mlkem §3).
 pub const X25519_MLKEM768: u16 = 0x11ec;

@@ -1,4 +1,4 @@
-//! [pure] Who has which address. All IPv4 lies in 198.18.0.0/15 (RFC 2544: benchmarks, never routed), all IPv6 in one
+//! (pure) Who has which address. All IPv4 lies in 198.18.0.0/15 (RFC 2544: benchmarks, never routed), all IPv6 in one
 //! unique local prefix (RFC 4193). Clusters side by side share nothing, so that they can be joined later.
 
 use std::net::{Ipv4Addr, Ipv6Addr};

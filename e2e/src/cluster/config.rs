@@ -1,4 +1,4 @@
-//! [pure] The configuration of every component: names and addresses in, arguments and file contents out.
+//! (pure) The configuration of every component: names and addresses in, arguments and file contents out.
 
 mod arguments;
 mod files;

@@ -1,4 +1,4 @@
-//! [shell] Compiles a component into a folder named by its key, atomically, one build at a time.
+//! (shell) Compiles a component into a folder named by its key, atomically, one build at a time.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! [pure] Images as bytes: the docker-archive format (moby, image/spec/v1.2.md), with nothing in it that changes from
+//! (pure) Images as bytes: the docker-archive format (moby, image/spec/v1.2.md), with nothing in it that changes from
 //! one build to the next: no times, no owners, entries in a fixed order.
 
 use std::io::Write;

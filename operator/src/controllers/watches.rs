@@ -1,4 +1,4 @@
-//! [shell] The watches of the leader, each turned into [`Change`]s of the world. No opinions here.
+//! (shell) The watches of the leader, each turned into [`Change`]s of the world. No opinions here.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

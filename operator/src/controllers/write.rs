@@ -1,4 +1,4 @@
-//! [shell] Carries out one plan, and tells what the cluster holds afterwards.
+//! (shell) Carries out one plan, and tells what the cluster holds afterwards.
 
 use std::fmt::Debug;
 use std::sync::Arc;

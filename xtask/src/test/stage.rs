@@ -24,13 +24,13 @@ impl Counts {
     pub(super) const PASSED: Self = Self { passed: 1, failed: 0 };
     pub(super) const FAILED: Self = Self { passed: 0, failed: 1 };
 
-    /// Adds up the `test result:` lines of cargo. [pure]
+    /// Adds up the `test result:` lines of cargo. (pure)
     pub(super) fn of_cargo(output: &str) -> Self {
         let results = output.lines().filter_map(|line| line.trim().strip_prefix("test result: "));
         results.map(Self::of_words).fold(Self::default(), Add::add)
     }
 
-    /// The number before `passed` and the one before `failed`. [pure]
+    /// The number before `passed` and the one before `failed`. (pure)
     pub(super) fn of_words(line: &str) -> Self {
         let words: Vec<&str> = line.split([' ', ',', ';', '.']).filter(|word| !word.is_empty()).collect();
         let before =

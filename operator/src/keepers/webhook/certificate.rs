@@ -1,4 +1,4 @@
-//! [pure] The webhook's serving certificate: for which names, for how long, and whether the one at hand still does.
+//! (pure) The webhook's serving certificate: for which names, for how long, and whether the one at hand still does.
 
 use std::time::{Duration, SystemTime};
 
