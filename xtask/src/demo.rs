@@ -164,7 +164,8 @@ fn show(place: &Place, load: &Load, arguments: &Arguments, report: &mut Report) 
     let times = edits.measure(EDITS, |edit, time| screen.edit(edit, EDITS, time))?;
     screen.end();
     let millis = |share| quantile(&times, share).as_secs_f64() * 1000.0;
-    report.propagation_ms = Propagation { p50: millis(0.5), p99: millis(0.99) };
+    report.propagation_ms =
+        Propagation { p50: millis(0.5), p99: millis(0.99), resolution: 1000.0 / f64::from(arguments.rps) };
     Ok(())
 }
 

@@ -56,6 +56,9 @@ pub(super) struct StepReport {
 pub(super) struct Propagation {
     pub(super) p50: f64,
     pub(super) p99: f64,
+    /// Time between two requests, which no figure can be below.
+    #[serde(skip)]
+    pub(super) resolution: f64,
 }
 
 /// How long things took.
@@ -129,10 +132,11 @@ impl Report {
             eprintln!("    {count} × {reason}");
         }
         eprintln!(
-            "{} an edit is in use after {:.1} ms (p50), {:.1} ms (p99)",
+            "{} an edit is in use after {:.1} ms (p50), {:.1} ms (p99), seen with a request every {:.1} ms",
             mark(true),
             self.propagation_ms.p50,
-            self.propagation_ms.p99
+            self.propagation_ms.p99,
+            self.propagation_ms.resolution,
         );
         if plaintext_watched {
             eprintln!("{} no plaintext between meshed pods, watched by the kernel of every node", mark(true));
