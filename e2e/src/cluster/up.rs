@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::procfs::ProcessId;
 use super::state::State;
@@ -23,6 +23,7 @@ pub(super) fn up(spec: &ClusterSpec, tools: Toolbox, owner: Option<ProcessId>) -
     let step = Step::start(format!("starting cluster {} ({} node(s))", spec.name, spec.nodes), Some(expected));
     let _lock = state::lock(&spec.name)?;
     remove_orphans(&spec.name)?;
+    refuse_owned(&spec.name, owner)?;
     teardown::teardown(&spec.name).context("cannot clean up after an earlier cluster of this name")?;
     let (state, folder) = state::create(&spec.name, spec.nodes, owner)?;
     match boot(state, folder, tools, &images) {
@@ -37,6 +38,16 @@ pub(super) fn up(spec: &ClusterSpec, tools: Toolbox, owner: Option<ProcessId>) -
             }
             Err(error)
         }
+    }
+}
+
+/// A cluster that another running process owns is in use: taking it away would break that process's work.
+fn refuse_owned(name: &str, us: Option<ProcessId>) -> Result<()> {
+    match State::read(&state::folder(name))?.and_then(|state| state.owner) {
+        Some(owner) if owner.is_alive() && Some(owner) != us => {
+            bail!("cluster {name} is in use by process {}; wait for its end, or stop it", owner.pid)
+        }
+        _ => Ok(()),
     }
 }
 
