@@ -1,18 +1,29 @@
 //! The wires of a cluster: a bridge on the machine, a pair of interfaces to each node, and routes between nodes' pods.
-//! Interfaces inside a node vanish with it; only the bridge has to be removed.
+//! Interfaces inside a node vanish with it, but only some time after its last process; so their ends on the machine are
+//! removed here, with the bridge, or the next cluster would find their names taken.
 
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::Addresses;
 use super::node::Node;
 use super::state::State;
-use crate::command;
+use crate::{command, wait};
+
+/// Deleting an interface takes milliseconds.
+const REMOVAL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The bridge of the cluster with this index; interface names end at 15 bytes, so they carry the index, not the name.
 fn bridge(index: u8) -> String {
     format!("tulle-b{index}")
+}
+
+/// The machine's end of the wire to a node.
+fn wire(index: u8, number: u8) -> String {
+    format!("tulle-{index}-{number}")
 }
 
 /// Makes the bridge and connects all nodes.
@@ -21,7 +32,8 @@ pub(super) fn create(state: &State, nodes: &[Node]) -> Result<()> {
         .context("cannot make the cluster's bridge")?;
     for node in nodes {
         let number = node.number();
-        ip(Command::new("ip"), &wire_script(state.index, number, node.init_pid()?))?;
+        ip(Command::new("ip"), &wire_script(state.index, number, node.init_pid()?))
+            .with_context(|| format!("cannot connect node {} to the bridge", node.name()))?;
         let script = node_script(state.addresses(), number, state.nodes);
         ip(node.command("ip")?, &script)
             .with_context(|| format!("cannot set up the network of node {}", node.name()))?;
@@ -30,13 +42,19 @@ pub(super) fn create(state: &State, nodes: &[Node]) -> Result<()> {
         .context("cannot route to the cluster's pods")
 }
 
-/// Removes the bridge. It is no error if there is none.
+/// Removes the bridge and the machine's ends of the wires. It is no error if there are none.
 pub(super) fn remove(index: u8) -> Result<()> {
-    let bridge = bridge(index);
-    if std::path::Path::new("/sys/class/net").join(&bridge).exists() {
-        command::run(Command::new("ip").args(["link", "delete", &bridge]))?;
-    }
-    Ok(())
+    let wires = (1..=Addresses::MAX_NODES).map(|number| wire(index, number));
+    wires.chain([bridge(index)]).try_for_each(|interface| {
+        let path = Path::new("/sys/class/net").join(&interface);
+        wait::uninterrupted(REMOVAL_DEADLINE, &format!("{interface} to go"), || {
+            if path.exists() {
+                // The kernel may be quicker, and then this fails; the next look finds it gone.
+                command::run(Command::new("ip").args(["link", "delete", &interface]))?;
+            }
+            Ok(Some(()))
+        })
+    })
 }
 
 fn ip(mut command: Command, script: &str) -> Result<()> {
@@ -59,7 +77,7 @@ fn machine_routes(addresses: Addresses, nodes: u8) -> String {
 }
 
 fn wire_script(index: u8, number: u8, init: i32) -> String {
-    let (bridge, wire) = (bridge(index), format!("tulle-{index}-{number}"));
+    let (bridge, wire) = (bridge(index), wire(index, number));
     format!(
         "link add {wire} type veth peer name eth0 netns {init}\n\
          link set {wire} master {bridge}\n\
@@ -95,7 +113,7 @@ mod tests {
     fn interface_names_fit_the_kernel() {
         // IFNAMSIZ is 16 with the closing zero.
         assert!(bridge(Addresses::MAX_CLUSTERS - 1).len() < 16);
-        assert!(format!("tulle-{}-{}", Addresses::MAX_CLUSTERS - 1, Addresses::MAX_NODES).len() < 16);
+        assert!(wire(Addresses::MAX_CLUSTERS - 1, Addresses::MAX_NODES).len() < 16);
     }
 
     #[test]
