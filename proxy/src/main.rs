@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod app;
+mod buffer;
 mod capture;
 mod config;
 mod control;
