@@ -33,6 +33,19 @@ pub(crate) struct Entry<'a> {
     pub(crate) mtls: bool,
 }
 
+/// What the access log needs of a request that was sent on.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    pub(crate) method: String,
+    pub(crate) path: String,
+}
+
+impl Logged {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Self { method: method.to_owned(), path: path.to_owned() }
+    }
+}
+
 impl AccessLog {
     /// Starts the writer.
     pub(crate) fn to_stdout() -> std::io::Result<Self> {

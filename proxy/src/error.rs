@@ -1,6 +1,7 @@
 //! What goes wrong on the data path, as the caller, the log and the metrics see it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tulle_core::codes::{Code, Reason};
@@ -42,6 +43,21 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.code.as_str(), self.reason.as_str(), self.detail)
+    }
+}
+
+/// Why a request is not answered by its destination.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    /// The policy that decided, `namespace/name`; empty: none in particular.
+    pub(crate) policy: Arc<str>,
+    pub(crate) rule: Option<usize>,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self { failure, policy: Arc::from(""), rule: None }
     }
 }
 

@@ -1,4 +1,4 @@
-//! One request on one upstream: the part of the story that both paths share.
+//! One HTTP/2 request on one upstream: the part of the story that both paths share.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,11 +11,10 @@ use tulle_core::codes::Reason;
 use tulle_core::identity::SpiffeId;
 
 use crate::error::{Failure, UNPROCESSED};
-use crate::http::Version;
 use crate::http::body::{Completion, RequestBody, ResponseBody};
 use crate::metrics::cells::HttpCells;
 use crate::tls::TlsContext;
-use crate::upstream::pool::{H1Connection, H2Connection};
+use crate::upstream::pool::H2Connection;
 use crate::upstream::{Upstream, Way};
 
 /// The answer's body as both paths hand it to their caller.
@@ -27,14 +26,13 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
-    pub(crate) version: Version,
 }
 
 /// An answer whose body is still to come.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) response: Response<Incoming>,
-    lease: Lease,
+    lease: Rc<H2Connection>,
     in_flight: InFlight,
 }
 
@@ -50,23 +48,20 @@ pub(crate) struct Broken {
 pub(crate) enum Processed {
     /// Nothing: any request may be sent again.
     Nothing,
-    /// Unknown, on a kept connection that its peer may merely have closed: idempotent requests may (RFC 9110 §9.2.2).
-    MaybeStale,
     /// Unknown: the request is not repeated.
     Maybe,
 }
 
-/// A connection in use.
-#[derive(Debug)]
-enum Lease {
-    H1(H1Connection),
-    /// Held to count the stream.
-    H2(#[expect(dead_code, reason = "its reference count is the number of streams")] Rc<H2Connection>),
-}
-
 /// A request in flight, for the balancer.
 #[derive(Debug)]
-struct InFlight(Rc<Upstream>);
+pub(crate) struct InFlight(pub(crate) Rc<Upstream>);
+
+impl InFlight {
+    pub(crate) fn begin(upstream: &Rc<Upstream>) -> Self {
+        upstream.load.begin();
+        Self(Rc::clone(upstream))
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -79,10 +74,7 @@ impl Head {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        *request.version_mut() = match self.version {
-            Version::H1 => http::Version::HTTP_11,
-            Version::H2 => http::Version::HTTP_2,
-        };
+        *request.version_mut() = http::Version::HTTP_2;
         // The one copy of the head: a request that met a closing door is sent elsewhere without the caller noticing.
         *request.headers_mut() = self.headers.clone();
         request
@@ -98,13 +90,9 @@ pub(crate) async fn send(
     expected: &[SpiffeId],
 ) -> Result<Answer, Broken> {
     let request = head.request(body);
-    upstream.load.begin();
-    let in_flight = InFlight(Rc::clone(upstream));
+    let in_flight = InFlight::begin(upstream);
     let started = Instant::now();
-    let sent = match head.version {
-        Version::H1 => send_h1(tls, upstream, request, expected).await,
-        Version::H2 => send_h2(tls, upstream, request, expected).await,
-    };
+    let sent = send_on(tls, upstream, request, expected).await;
     let now = Instant::now();
     match sent {
         Ok((response, lease)) => {
@@ -112,37 +100,22 @@ pub(crate) async fn send(
             Ok(Answer { response, lease, in_flight })
         }
         Err(broken) => {
-            if broken.processed != Processed::MaybeStale {
-                upstream.load.failed(now);
-            }
+            upstream.load.failed(now);
             Err(broken)
         }
     }
 }
 
-async fn send_h1(
+async fn send_on(
     tls: &TlsContext,
     upstream: &Upstream,
     request: Request<RequestBody>,
     expected: &[SpiffeId],
-) -> Result<(Response<Incoming>, Lease), Broken> {
-    let mut connection = upstream.h1(tls, expected).await.map_err(Broken::unsent)?;
-    match connection.sender.try_send_request(request).await {
-        Ok(response) => Ok((response, Lease::H1(connection))),
-        Err(error) => Err(Broken::sending(upstream, error, connection.reused)),
-    }
-}
-
-async fn send_h2(
-    tls: &TlsContext,
-    upstream: &Upstream,
-    request: Request<RequestBody>,
-    expected: &[SpiffeId],
-) -> Result<(Response<Incoming>, Lease), Broken> {
+) -> Result<(Response<Incoming>, Rc<H2Connection>), Broken> {
     let connection = upstream.h2(tls, expected).await.map_err(Broken::unsent)?;
     match connection.sender.clone().try_send_request(request).await {
-        Ok(response) => Ok((response, Lease::H2(connection))),
-        Err(error) => Err(Broken::sending(upstream, error, false)),
+        Ok(response) => Ok((response, connection)),
+        Err(error) => Err(Broken::sending(upstream, error)),
     }
 }
 
@@ -151,13 +124,9 @@ impl Broken {
         Self { failure, processed: Processed::Nothing }
     }
 
-    fn sending(upstream: &Upstream, mut error: TrySendError<Request<RequestBody>>, reused: bool) -> Self {
+    fn sending(upstream: &Upstream, mut error: TrySendError<Request<RequestBody>>) -> Self {
         let unsent = error.take_message().is_some() || refused(error.error());
-        let processed = match (unsent, reused) {
-            (true, _) => Processed::Nothing,
-            (false, true) => Processed::MaybeStale,
-            (false, false) => Processed::Maybe,
-        };
+        let processed = if unsent { Processed::Nothing } else { Processed::Maybe };
         let reason = if unsent { Reason::ConnectFailed } else { Reason::UpstreamReset };
         let detail = format!("{}: {}", upstream.key.address, chain(error.error()));
         Self { failure: Failure::new(reason, detail), processed }
@@ -192,7 +161,7 @@ impl Answer {
     pub(crate) fn pass(self, cells: Arc<HttpCells>, active: Active) -> Response<AnswerBody> {
         let (parts, incoming) = self.response.into_parts();
         let passing =
-            Passing { lease: Some(self.lease), in_flight: self.in_flight, cells, finished: false, _active: active };
+            Passing { _lease: self.lease, _in_flight: self.in_flight, cells, finished: false, _active: active };
         let completion = if http_body::Body::is_end_stream(&incoming) {
             passing.finished();
             None
@@ -206,8 +175,9 @@ impl Answer {
 /// Follows an answer's body to its end.
 #[derive(Debug)]
 pub(crate) struct Passing {
-    lease: Option<Lease>,
-    in_flight: InFlight,
+    /// Its reference count is the number of streams.
+    _lease: Rc<H2Connection>,
+    _in_flight: InFlight,
     cells: Arc<HttpCells>,
     finished: bool,
     _active: Active,
@@ -237,9 +207,6 @@ impl Completion for Passing {
 
     fn finished(mut self) {
         self.finished = true;
-        if let Some(Lease::H1(connection)) = self.lease.take() {
-            self.in_flight.0.give_back(connection);
-        }
     }
 }
 

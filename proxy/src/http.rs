@@ -5,7 +5,6 @@ pub(crate) mod client;
 pub(crate) mod headers;
 pub(crate) mod serve;
 pub(crate) mod sniff;
-pub(crate) mod upgrade;
 
 /// Which HTTP a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! port says. The application is always dialled at the pod's own address, never at loopback.
 
 mod authorize;
+mod h1;
 mod plain;
 mod request;
 
@@ -23,7 +24,7 @@ use tulle_core::identity::SpiffeId;
 use tulle_core::sidecar::OWN_PORTS;
 
 use crate::error::Failure;
-use crate::http::serve::{Face, serve};
+use crate::http::serve::serve;
 use crate::http::sniff::{peek_until, peek_within};
 use crate::http::{Version, sniff};
 use crate::io::Stream;
@@ -39,8 +40,6 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a plaintext caller's first byte is waited for before the application is dialled in parallel; longer than on the
 /// outbound side, because a meshed caller's hello crosses the network.
 const FIRST_BYTE: Duration = Duration::from_millis(5);
-/// Twice what callers' pools keep an idle connection, so that the caller closes first.
-const FACE: Face = Face { head_timeout: Some(Duration::from_secs(90)) };
 
 /// A connection to this pod, its peer known.
 pub(crate) struct Connection {
@@ -70,7 +69,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
         tokio::task::spawn_local(async move {
             let _open = worker.shared.drain.open();
             if let Err(failure) = connection(&worker, stream).await {
-                request::log_refused(&worker, worker.failure_id(), &failure, None);
+                request::log_refused(&worker, worker.failure_id(), &failure.into());
             }
         });
     }
@@ -155,13 +154,19 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
 }
 
 async fn http(connection: Connection, stream: Stream, version: Version) -> Result<(), Failure> {
-    let connection = Rc::new(connection);
     let drain = connection.worker.shared.drain.clone();
+    if version == Version::H1 {
+        if let Err(error) = crate::h1::serve(&h1::Inbound::new(&connection), stream, &drain).await {
+            tracing::debug!(%error, "inbound connection ended");
+        }
+        return Ok(());
+    }
+    let connection = Rc::new(connection);
     let service = service_fn(move |request| {
         let connection = Rc::clone(&connection);
-        async move { Ok(request::handle(&connection, request, version).await) }
+        async move { Ok(request::handle(&connection, request).await) }
     });
-    if let Err(error) = serve(stream, version, service, FACE, drain).await {
+    if let Err(error) = serve(stream, service, drain).await {
         tracing::debug!(%error, "inbound connection ended");
     }
     Ok(())
@@ -169,8 +174,8 @@ async fn http(connection: Connection, stream: Stream, version: Version) -> Resul
 
 async fn tunnel(connection: &Connection, stream: Stream) -> Result<(), Failure> {
     let worker = &connection.worker;
-    if let Err(denied) = authorize::connection(connection) {
-        request::log_refused(worker, worker.failure_id(), &denied.failure, Some(&denied));
+    if let Err(refusal) = authorize::connection(connection) {
+        request::log_refused(worker, worker.failure_id(), &refusal);
         return Ok(());
     }
     let upstream = worker.upstream(connection.dialled, Way::Local).tcp(&worker.shared.tls, &[]).await?;

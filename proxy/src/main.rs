@@ -11,6 +11,7 @@ mod discovery;
 mod drain;
 mod error;
 mod exchange;
+mod h1;
 mod health;
 mod http;
 mod identity;

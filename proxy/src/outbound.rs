@@ -3,6 +3,7 @@
 //! The address the application dialled chooses the service; nothing in the request can reach another one.
 
 mod decide;
+mod h1;
 pub(crate) mod request;
 mod silent;
 mod tunnel;
@@ -22,7 +23,7 @@ use tulle_core::snapshot::{Destination, Protocol, Target};
 use crate::capture;
 use crate::error::Failure;
 use crate::http::Version;
-use crate::http::serve::{Face, serve};
+use crate::http::serve::serve;
 use crate::http::sniff::{Guess, guess, peek_until, peek_within};
 use crate::io::Stream;
 use crate::listen;
@@ -31,8 +32,6 @@ use crate::worker::Worker;
 /// How long an undeclared port waits for its client's first byte before the server is dialled in parallel. A client that speaks
 /// first has its bytes in flight with the handshake; one that does not must not be kept waiting.
 const FIRST_BYTE: Duration = Duration::from_millis(2);
-/// The application is in the same pod: its idle connections may stay.
-const FACE: Face = Face { head_timeout: None };
 
 /// A connection the application opened.
 pub(crate) struct Connection {
@@ -122,11 +121,17 @@ async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Fai
 
 async fn http(connection: Rc<Connection>, stream: TcpStream, version: Version) -> Result<(), Failure> {
     let drain = connection.worker.shared.drain.clone();
+    if version == Version::H1 {
+        if let Err(error) = crate::h1::serve(&h1::Outbound(&connection), Stream::Plain(stream), &drain).await {
+            tracing::debug!(%error, "connection from the application ended");
+        }
+        return Ok(());
+    }
     let service = service_fn(move |request| {
         let connection = Rc::clone(&connection);
-        async move { Ok(request::handle(&connection, request, version).await) }
+        async move { Ok(request::handle(&connection, request).await) }
     });
-    if let Err(error) = serve(Stream::Plain(stream), version, service, FACE, drain).await {
+    if let Err(error) = serve(Stream::Plain(stream), service, drain).await {
         tracing::debug!(%error, "connection from the application ended");
     }
     Ok(())

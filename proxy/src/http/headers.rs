@@ -1,6 +1,6 @@
 //! Header rules of an intermediary (RFC 9110 §7.6.1, RFC 9113 §8.2.2).
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -42,20 +42,6 @@ fn remove_nominated(headers: &mut HeaderMap) {
 fn is_end_to_end(name: &HeaderName) -> bool {
     matches!(*name, header::HOST | header::CONTENT_LENGTH | header::AUTHORIZATION | header::TE)
         || name.as_str().starts_with("tulle-")
-}
-
-/// Whether the request asks to change protocol (RFC 9110 §7.8), as WebSocket does.
-pub(crate) fn wants_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::UPGRADE)
-        && headers.get_all(header::CONNECTION).iter().any(|value| {
-            value.to_str().is_ok_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case("upgrade")))
-        })
-}
-
-/// Puts the upgrade back after [`remove_hop_by_hop`].
-pub(crate) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, protocol);
 }
 
 /// Whether the request is a gRPC call: its errors must be gRPC statuses.

@@ -1,4 +1,4 @@
-//! Serves HTTP on one accepted connection, in the connection's own task, until it ends or the proxy drains.
+//! Serves HTTP/2 on one accepted connection, in the connection's own task, until it ends or the proxy drains.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,16 +9,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::Version;
 use crate::drain::Drain;
 use crate::io::Stream;
 
-/// Read buffer of an HTTP/1 connection at most; heads larger than this are answered with 431.
-const H1_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Bytes in flight to us on one HTTP/2 stream.
 pub(super) const H2_STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes in flight to us on one HTTP/2 connection. h2 closes connections that hold more unread tiny frames than half of this
@@ -33,13 +30,6 @@ pub(super) const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// See [`H2_PING_INTERVAL`].
 pub(super) const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What differs between the side of the application and the side of the network.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Face {
-    /// Time for a request head, idle time before it included. `None`: the peer is the application of this very pod.
-    pub(crate) head_timeout: Option<Duration>,
-}
-
 /// Spawns hyper's tasks on the data thread's own runtime.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LocalExecutor;
@@ -51,45 +41,7 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecu
 }
 
 /// Serves `stream` with `service`.
-pub(crate) async fn serve<S, B>(
-    stream: Stream,
-    version: Version,
-    service: S,
-    face: Face,
-    drain: Drain,
-) -> hyper::Result<()>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
-    S::Future: 'static,
-    B: Body<Data = Bytes, Error = hyper::Error> + 'static,
-{
-    match version {
-        Version::H1 => serve_h1(stream, service, face, drain).await,
-        Version::H2 => serve_h2(stream, service, drain).await,
-    }
-}
-
-/// While draining, answers carry `connection: close` (the service sets it); a connection that stays silent is closed only after
-/// its peer had time to learn that this pod goes away, so that no request meets a closed door.
-async fn serve_h1<S, B>(stream: Stream, service: S, face: Face, drain: Drain) -> hyper::Result<()>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
-    S::Future: 'static,
-    B: Body<Data = Bytes, Error = hyper::Error> + 'static,
-{
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(face.head_timeout);
-    builder.max_buf_size(H1_BUFFER_BYTES_MAX).auto_date_header(false).half_close(true);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    tokio::select! {
-        biased;
-        served = connection.as_mut() => return served,
-        () = drain.silence_over() => connection.as_mut().graceful_shutdown(),
-    }
-    connection.await
-}
-
-async fn serve_h2<S, B>(stream: Stream, service: S, drain: Drain) -> hyper::Result<()>
+pub(crate) async fn serve<S, B>(stream: Stream, service: S, drain: Drain) -> hyper::Result<()>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
     S::Future: 'static,

@@ -6,18 +6,8 @@ use tulle_core::authz::{Call, Denial, HttpCall, MtlsMode, Verdict};
 use tulle_core::codes::Reason;
 
 use super::Connection;
-use crate::error::Failure;
-use crate::exchange::Head;
+use crate::error::{Failure, Refusal};
 use crate::worker::Worker;
-
-/// A denial with what only the log and the metrics may name.
-#[derive(Debug)]
-pub(super) struct Denied {
-    pub(super) failure: Failure,
-    /// `namespace/name`, empty where no policy in particular decided.
-    pub(super) policy: Arc<str>,
-    pub(super) rule: Option<usize>,
-}
 
 /// The mTLS mode of a port of this pod.
 pub(super) fn mtls_mode(worker: &Worker, port: u16) -> MtlsMode {
@@ -30,40 +20,38 @@ pub(super) fn judges_paths(worker: &Worker) -> bool {
 }
 
 /// Judges a connection that carries bytes.
-pub(super) fn connection(connection: &Connection) -> Result<(), Denied> {
+pub(super) fn connection(connection: &Connection) -> Result<(), Refusal> {
     judge(connection, None)
 }
 
 /// Judges a request.
-pub(super) fn request(connection: &Connection, head: &Head) -> Result<(), Denied> {
-    judge(connection, Some(HttpCall { method: head.method.as_str(), path: head.uri.path() }))
+pub(super) fn request(connection: &Connection, call: HttpCall<'_>) -> Result<(), Refusal> {
+    judge(connection, Some(call))
 }
 
-fn judge(connection: &Connection, http: Option<HttpCall<'_>>) -> Result<(), Denied> {
+fn judge(connection: &Connection, http: Option<HttpCall<'_>>) -> Result<(), Refusal> {
     let worker = &connection.worker;
     let call = Call { peer: connection.peer.as_ref(), port: connection.dialled.port(), http };
     worker.with_snapshot(|snapshot| {
         if call.peer.is_none() {
             let default = worker.shared.config.default_mtls;
             let admitted = snapshot.policies.admit_plaintext(call.port, default);
-            admitted.map_err(|denial| Denied::new(connection, &call, &denial))?;
+            admitted.map_err(|denial| refusal(connection, &call, &denial))?;
         }
         for (policy, rule) in snapshot.policies.audited(&call) {
             tracing::info!(%policy, rule, detail = describe(connection, &call), "audited");
         }
         match snapshot.policies.authorize(&call) {
             Verdict::Permit(_) => Ok(()),
-            Verdict::Denied(denial) => Err(Denied::new(connection, &call, &denial)),
+            Verdict::Denied(denial) => Err(refusal(connection, &call, &denial)),
         }
     })
 }
 
-impl Denied {
-    fn new(connection: &Connection, call: &Call<'_>, denial: &Denial<'_>) -> Self {
-        let failure = Failure::new(Reason::Denied, describe(connection, call)).with_code(denial.code);
-        let policy = denial.policy.map(ToString::to_string).unwrap_or_default();
-        Self { failure, policy: Arc::from(policy), rule: denial.rule }
-    }
+fn refusal(connection: &Connection, call: &Call<'_>, denial: &Denial<'_>) -> Refusal {
+    let failure = Failure::new(Reason::Denied, describe(connection, call)).with_code(denial.code);
+    let policy = denial.policy.map(ToString::to_string).unwrap_or_default();
+    Refusal { failure, policy: Arc::from(policy), rule: denial.rule }
 }
 
 fn describe(connection: &Connection, call: &Call<'_>) -> String {

@@ -1,10 +1,10 @@
-//! One request of the application: decide, send, try elsewhere where that is safe, answer.
+//! One HTTP/2 request of the application: decide, send, try elsewhere where that is safe, answer.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, Response, Uri, header};
+use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use tulle_core::codes::Reason;
 use tulle_core::path;
@@ -12,11 +12,11 @@ use tulle_core::retry::Outcome;
 
 use super::Connection;
 use super::decide::{self, Decision, Tried};
-use crate::access_log::Entry;
+use crate::access_log::{Entry, Logged};
 use crate::error::{self, Failure, FailureId, UNPROCESSED};
 use crate::exchange::{self, Active, Answer, AnswerBody, Broken, Head, Processed};
 use crate::http::body::{RequestBody, ResponseBody, Rewind};
-use crate::http::{Version, headers, upgrade};
+use crate::http::headers;
 use crate::metrics::cells::HttpCells;
 use crate::metrics::{Labels, RefusalLabels, Side};
 use crate::upstream::{Upstream, Way};
@@ -24,61 +24,38 @@ use crate::view::HeadView;
 use crate::worker::Worker;
 
 /// Answers a request; a failure is an answer too.
-pub(crate) async fn handle(
-    connection: &Rc<Connection>,
-    request: Request<Incoming>,
-    version: Version,
-) -> Response<AnswerBody> {
+pub(crate) async fn handle(connection: &Rc<Connection>, request: Request<Incoming>) -> Response<AnswerBody> {
     let grpc = headers::is_grpc(request.headers());
-    let mut response = match forward(connection, request, version).await {
+    match forward(connection, request).await {
         Ok(response) => response,
         Err(failure) => refuse(&connection.worker, &failure, grpc),
-    };
-    if version == Version::H1 && connection.worker.shared.drain.is_draining() {
-        response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
     }
-    response
 }
 
-async fn forward(
-    connection: &Rc<Connection>,
-    mut request: Request<Incoming>,
-    version: Version,
-) -> Result<Response<AnswerBody>, Failure> {
+async fn forward(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Failure> {
     let started = Instant::now();
-    let upgrade = take_upgrade(&mut request, version);
     let (parts, incoming) = request.into_parts();
     let (body, rewind) = RequestBody::new(incoming);
-    let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers, version };
-    if head.method == Method::CONNECT && version == Version::H1 {
-        return Err(Failure::new(Reason::BadRequest, "CONNECT is not supported; dial the destination itself"));
-    }
-    prepare(connection, &mut head)?;
-    if let Some((_, protocol)) = &upgrade {
-        headers::set_upgrade(&mut head.headers, protocol.clone());
+    let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers };
+    headers::remove_hop_by_hop(&mut head.headers);
+    head.headers.remove(UNPROCESSED);
+    if decide::has_routes(connection) {
+        normal_form(&mut head)?;
     }
     let decision = decide::decide(connection, Some(&HeadView(&head)))?;
     let attempts = Attempts { connection, decision: &decision, head: &head, rewind: &rewind };
     let active = Active::new(&cells(connection, &decision, decision.view.upstreams[0].key.way));
     let (mut answer, upstream) = attempts.within(decision.timeout, body).await?;
     rewind.forget();
-    if let Some((caller, _)) = upgrade
-        && answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS
-    {
-        let open = connection.worker.shared.drain.open();
-        upgrade::join(caller, hyper::upgrade::on(&mut answer.response), open);
-        let protocol = answer.response.headers().get(header::UPGRADE).cloned();
-        clean_answer(answer.response.headers_mut());
-        if let Some(protocol) = protocol {
-            headers::set_upgrade(answer.response.headers_mut(), protocol);
-        }
-    } else {
-        clean_answer(answer.response.headers_mut());
-    }
+    headers::remove_hop_by_hop(answer.response.headers_mut());
+    answer.response.headers_mut().remove(UNPROCESSED);
     let cells = cells(connection, &decision, upstream.key.way);
-    let latency = started.elapsed();
-    cells.answered(answer.response.status().as_u16(), latency);
-    write_access_log(connection, &decision, &head, &upstream, answer.response.status().as_u16(), latency);
+    let (status, latency) = (answer.response.status().as_u16(), started.elapsed());
+    cells.answered(status, latency);
+    if connection.worker.shared.access_log.is_on() {
+        let logged = Logged::new(head.method.as_str(), head.uri.path());
+        write_access_log(connection, &decision, &logged, &upstream, status, latency);
+    }
     Ok(answer.pass(cells, active))
 }
 
@@ -146,47 +123,9 @@ impl Attempts<'_> {
         };
         match broken.processed {
             Processed::Nothing => true,
-            Processed::MaybeStale => self.head.method.is_idempotent() || self.decision.asks_again(outcome),
             Processed::Maybe => self.decision.asks_again(outcome),
         }
     }
-}
-
-/// Takes what is needed to join the two connections after a 101.
-pub(crate) fn take_upgrade(
-    request: &mut Request<Incoming>,
-    version: Version,
-) -> Option<(hyper::upgrade::OnUpgrade, http::HeaderValue)> {
-    if version != Version::H1 || !headers::wants_upgrade(request.headers()) {
-        return None;
-    }
-    let protocol = request.headers().get(header::UPGRADE)?.clone();
-    Some((hyper::upgrade::on(request), protocol))
-}
-
-/// Makes the head what the next hop may see: no hop-by-hop headers, origin form, and where rules look at paths, their normal form.
-fn prepare(connection: &Connection, head: &mut Head) -> Result<(), Failure> {
-    headers::remove_hop_by_hop(&mut head.headers);
-    head.headers.remove(UNPROCESSED);
-    if head.version == Version::H1 && head.uri.authority().is_some() {
-        origin_form(head)?;
-    }
-    if decide::has_routes(connection) {
-        normal_form(head)?;
-    }
-    Ok(())
-}
-
-/// An absolute-form target's authority replaces `Host` (RFC 9112 §3.2.2).
-fn origin_form(head: &mut Head) -> Result<(), Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::new(Reason::BadRequest, format!("request target: {error}"));
-    if let Some(authority) = head.uri.authority() {
-        let host = http::HeaderValue::from_str(authority.as_str()).map_err(|error| bad(&error))?;
-        head.headers.insert(header::HOST, host);
-    }
-    let path = head.uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
-    head.uri = Uri::from(path);
-    Ok(())
 }
 
 /// What is judged is what is forwarded.
@@ -206,12 +145,8 @@ pub(crate) fn normal_form(head: &mut Head) -> Result<(), Failure> {
     Ok(())
 }
 
-fn clean_answer(headers: &mut http::HeaderMap) {
-    headers::remove_hop_by_hop(headers);
-    headers.remove(UNPROCESSED);
-}
-
-fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
+/// Where requests of this backend are counted.
+pub(super) fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
     let mtls = way == Way::Mesh;
     decision
         .view
@@ -234,23 +169,20 @@ pub(super) fn labels(worker: &Worker, decision: &Decision, mtls: bool) -> Labels
     }
 }
 
-fn write_access_log(
+/// Writes a line of the access log, which is on.
+pub(super) fn write_access_log(
     connection: &Connection,
     decision: &Decision,
-    head: &Head,
+    request: &Logged,
     upstream: &Upstream,
     status: u16,
     latency: Duration,
 ) {
-    let log = &connection.worker.shared.access_log;
-    if !log.is_on() {
-        return;
-    }
-    log.write(&Entry {
+    connection.worker.shared.access_log.write(&Entry {
         log: "access",
         side: "client",
-        method: head.method.as_str(),
-        path: head.uri.path(),
+        method: &request.method,
+        path: &request.path,
         status,
         duration_ms: latency.as_secs_f64() * 1e3,
         peer: "",

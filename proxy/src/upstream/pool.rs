@@ -8,7 +8,8 @@ use tulle_core::identity::SpiffeId;
 use super::dial::{Dialled, dial};
 use super::{Upstream, Way};
 use crate::error::Failure;
-use crate::http::client::{self, H1Sender, H2Sender};
+use crate::h1::Wire;
+use crate::http::client::{self, H2Sender};
 use crate::io::Stream;
 use crate::tls::{MeshProtocol, TlsContext};
 use tulle_core::codes::Reason;
@@ -25,7 +26,7 @@ const STREAMS_PER_CONNECTION: usize = 100;
 /// An HTTP/1 connection, in the pool or with a request.
 #[derive(Debug)]
 pub(crate) struct H1Connection {
-    pub(crate) sender: H1Sender,
+    pub(crate) wire: Wire,
     peer: Option<SpiffeId>,
     idle_since: Instant,
     /// Whether a request was answered on it before: a broken one may then merely have been closed by its peer.
@@ -46,8 +47,7 @@ impl Upstream {
             return Ok(connection);
         }
         let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H1, expected).await?;
-        let sender = client::h1(stream).await.map_err(|error| self.handshake_failed(&error))?;
-        Ok(H1Connection { sender, peer, idle_since: Instant::now(), reused: false })
+        Ok(H1Connection { wire: Wire::new(stream), peer, idle_since: Instant::now(), reused: false })
     }
 
     /// An HTTP/2 connection with room for one more request, whose peer is one of `expected`.
@@ -76,9 +76,10 @@ impl Upstream {
     /// Takes back a connection whose answer was read to its end.
     pub(crate) fn give_back(&self, mut connection: H1Connection) {
         let mut idle = self.h1.borrow_mut();
-        if self.retired.get() || connection.sender.is_closed() || idle.len() >= IDLE_MAX {
+        if self.retired.get() || idle.len() >= IDLE_MAX {
             return;
         }
+        connection.wire.rest();
         connection.idle_since = Instant::now();
         connection.reused = true;
         idle.push(connection);
@@ -87,8 +88,8 @@ impl Upstream {
     /// Closes what was idle too long or has ended.
     pub(crate) fn sweep(&self, now: Instant) {
         let limit = self.idle_limit();
-        self.h1.borrow_mut().retain(|connection| {
-            !connection.sender.is_closed() && now.saturating_duration_since(connection.idle_since) < limit
+        self.h1.borrow_mut().retain_mut(|connection| {
+            now.saturating_duration_since(connection.idle_since) < limit && !connection.wire.is_spent()
         });
         self.h2.borrow_mut().retain(|connection| !connection.sender.is_closed());
     }
@@ -112,20 +113,15 @@ impl Upstream {
         }
     }
 
-    /// The last used connection that is ready now. One that is still finishing its answer stays; waiting for it could take long.
+    /// The last used connection whose peer has not closed it.
     fn take_idle(&self, expected: &[SpiffeId]) -> Option<H1Connection> {
         let mut idle = self.h1.borrow_mut();
         let limit = self.idle_limit();
         let now = Instant::now();
-        let mut index = idle.len();
-        while index > 0 {
-            index -= 1;
-            let connection = &idle[index];
+        while let Some(mut connection) = idle.pop() {
             let over = now.saturating_duration_since(connection.idle_since) >= limit;
-            if over || connection.sender.is_closed() || !allowed(connection.peer.as_ref(), expected) {
-                idle.swap_remove(index);
-            } else if connection.sender.is_ready() {
-                return Some(idle.remove(index));
+            if !over && allowed(connection.peer.as_ref(), expected) && !connection.wire.is_spent() {
+                return Some(connection);
             }
         }
         None

@@ -29,14 +29,3 @@ fn connection_cannot_strip_the_authority_or_what_the_mesh_says() {
         assert!(map.contains_key(name), "{name}");
     }
 }
-
-#[test]
-fn an_upgrade_needs_both_headers() {
-    assert!(wants_upgrade(&headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])));
-    assert!(!wants_upgrade(&headers(&[("upgrade", "h2c")])));
-    assert!(!wants_upgrade(&headers(&[("connection", "upgrade")])));
-    let mut map = HeaderMap::new();
-    set_upgrade(&mut map, HeaderValue::from_static("websocket"));
-    assert!(map.contains_key(CONNECTION) && map.contains_key(UPGRADE));
-    assert!(!map.contains_key(HOST) && !map.contains_key(TE));
-}

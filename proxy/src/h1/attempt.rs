@@ -1,0 +1,167 @@
+//! One attempt: the request goes to an upstream, and the head of its answer comes back.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use super::BadMessage;
+use super::body::{Message, Stop};
+use super::head::{self, Framing, RequestFacts, ResponseFacts};
+use super::wire::Wire;
+use super::write::{self, Manner};
+use crate::buffer::Buffer;
+
+/// Most a caller may send ahead of its answer (pipelined requests) before it is not read any more.
+const AHEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// A request being served: the caller's connection and the message on its way to an upstream.
+#[derive(Debug)]
+pub(crate) struct Exchange<'a> {
+    pub(crate) caller: &'a mut Wire,
+    pub(crate) request: Message,
+    pub(crate) facts: RequestFacts,
+    /// Whether the request was passed on whole, or cannot be passed on any further.
+    pub(crate) sent: bool,
+    /// Whether the upstream stopped taking it.
+    pub(crate) broken: bool,
+}
+
+/// Why an attempt gave no answer.
+#[derive(Debug)]
+pub(crate) enum AttemptError {
+    /// The caller went away.
+    CallerGone(io::Error),
+    /// The caller's body broke the rules.
+    BadRequest(BadMessage),
+    /// The upstream's answer broke the rules.
+    BadAnswer(BadMessage),
+    /// The upstream's connection failed.
+    Upstream {
+        /// How.
+        error: io::Error,
+        /// Whether any byte of the request may have reached it.
+        touched: bool,
+    },
+}
+
+/// What one attempt knows.
+struct Attempt {
+    /// The error that ended sending, in case no answer comes.
+    broken: Option<io::Error>,
+    touched: bool,
+}
+
+impl Exchange<'_> {
+    /// Sends the request and waits for the head of the answer, which stays in the upstream's input. Interim responses are passed on.
+    pub(crate) async fn attempt(&mut self, upstream: &mut Wire) -> Result<ResponseFacts, AttemptError> {
+        (self.sent, self.broken) = (false, false);
+        let mut attempt = Attempt { broken: None, touched: false };
+        std::future::poll_fn(|cx| self.poll_attempt(cx, upstream, &mut attempt)).await
+    }
+
+    fn poll_attempt(
+        &mut self,
+        cx: &mut Context<'_>,
+        upstream: &mut Wire,
+        attempt: &mut Attempt,
+    ) -> Poll<Result<ResponseFacts, AttemptError>> {
+        if !self.sent {
+            self.poll_send(cx, upstream, attempt)?;
+        }
+        loop {
+            match self.read_answer(upstream) {
+                Ok(Some((_, facts))) if facts.status >= 200 || facts.status == 101 => return Poll::Ready(Ok(facts)),
+                Ok(Some((length, _))) => {
+                    if self.interim(cx, upstream, length)?.is_pending() {
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(bad) => return Poll::Ready(Err(AttemptError::BadAnswer(bad))),
+            }
+            match upstream.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => {
+                    let error = attempt.broken.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                    return Poll::Ready(Err(AttemptError::Upstream { error, touched: attempt.touched }));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    let error = attempt.broken.take().unwrap_or(error);
+                    return Poll::Ready(Err(AttemptError::Upstream { error, touched: attempt.touched }));
+                }
+                Poll::Pending => break,
+            }
+        }
+        if self.sent {
+            self.poll_caller(cx)?;
+        }
+        Poll::Pending
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        upstream: &mut Wire,
+        attempt: &mut Attempt,
+    ) -> Result<(), AttemptError> {
+        let sent = self.request.poll(cx, self.caller, upstream);
+        attempt.touched |= self.request.has_written();
+        match sent {
+            Poll::Ready(Ok(())) => self.sent = true,
+            Poll::Ready(Err(Stop::Source(error))) => return Err(AttemptError::CallerGone(error)),
+            Poll::Ready(Err(Stop::Malformed(bad))) => return Err(AttemptError::BadRequest(bad)),
+            // The upstream may have answered before it closed: its answer, if there is one, counts.
+            Poll::Ready(Err(Stop::Sink(error))) => {
+                attempt.broken = Some(error);
+                (self.sent, self.broken) = (true, true);
+            }
+            Poll::Pending => {}
+        }
+        Ok(())
+    }
+
+    /// Reads the head of an answer, if it is complete.
+    pub(crate) fn read_answer(&self, upstream: &Wire) -> Result<Option<(usize, ResponseFacts)>, BadMessage> {
+        if upstream.input.is_empty() {
+            return Ok(None);
+        }
+        head::response(upstream.input.filled(), &self.facts, |head| head.facts)
+    }
+
+    /// Passes a 1xx on (RFC 9110 §15.2); a caller of HTTP/1.0 knows none.
+    fn interim(&mut self, cx: &mut Context<'_>, upstream: &mut Wire, length: usize) -> Result<Poll<()>, AttemptError> {
+        if !self.facts.old {
+            let manner = Manner { chunked: false, close: false, say_keep_alive: false };
+            let mut out = Buffer::new();
+            let written = head::response(upstream.input.filled(), &self.facts, |head| {
+                write::response(&mut out, head, manner);
+            });
+            written.map_err(AttemptError::BadAnswer)?;
+            let mut message = Message::new(out, Framing::Length(0), false, false);
+            match message.poll(cx, upstream, self.caller) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Err(AttemptError::CallerGone(io::ErrorKind::BrokenPipe.into())),
+                // A caller that does not read a hundred bytes is not waited for; it would have them twice.
+                Poll::Pending if message.has_written() => {
+                    return Err(AttemptError::CallerGone(io::ErrorKind::TimedOut.into()));
+                }
+                Poll::Pending => return Ok(Poll::Pending),
+            }
+        }
+        upstream.input.consume(length);
+        Ok(Poll::Ready(()))
+    }
+
+    /// Notices a caller that goes away while the upstream works. What it sends ahead stays for later.
+    fn poll_caller(&mut self, cx: &mut Context<'_>) -> Result<(), AttemptError> {
+        while self.caller.input.len() < AHEAD_BYTES_MAX {
+            match self.caller.poll_fill(cx) {
+                // A half-closed caller may still read (RFC 9112 section 9.6).
+                Poll::Ready(Ok(0)) | Poll::Pending => break,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Err(AttemptError::CallerGone(error)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The header lines of a head, each seen once: what frames the message, what belongs to this hop only, what travels on.
+
+use httparse::Header;
+
+use super::BadMessage;
+
+/// What a header is to a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Field {
+    /// Of no concern.
+    Other,
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    /// Belongs to one hop (RFC 9110 §7.6.1).
+    Hop,
+    Upgrade,
+    /// `TE: trailers` travels on, because gRPC depends on it; other values do not.
+    Te,
+    /// Between proxies only.
+    Unprocessed,
+}
+
+/// Lines of a head with what was learned of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'a> {
+    lines: &'a [Header<'a>],
+    /// How often each kind of field occurs, at most 255.
+    counts: [u8; 9],
+    pub(crate) close_asked: bool,
+    pub(crate) keep_alive_asked: bool,
+    pub(crate) upgrade_asked: bool,
+    /// Whether `Connection` names fields that must not travel on.
+    nominates: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Looks at each line once.
+    ///
+    /// # Errors
+    /// `Connection` cannot be read.
+    pub(super) fn classify(lines: &'a [Header<'a>]) -> Result<Self, BadMessage> {
+        let mut fields = Self {
+            lines,
+            counts: [0; 9],
+            close_asked: false,
+            keep_alive_asked: false,
+            upgrade_asked: false,
+            nominates: false,
+        };
+        for line in lines {
+            let kind = kind(line.name);
+            let count = &mut fields.counts[kind as usize];
+            *count = count.saturating_add(1);
+            if kind == Field::Connection {
+                fields.read_connection(line.value)?;
+            }
+        }
+        Ok(fields)
+    }
+
+    fn read_connection(&mut self, value: &[u8]) -> Result<(), BadMessage> {
+        let value = std::str::from_utf8(value).map_err(|_| BadMessage("Connection is not text"))?;
+        for option in value.split(',').map(str::trim).filter(|option| !option.is_empty()) {
+            match option {
+                _ if option.eq_ignore_ascii_case("close") => self.close_asked = true,
+                _ if option.eq_ignore_ascii_case("keep-alive") => self.keep_alive_asked = true,
+                _ if option.eq_ignore_ascii_case("upgrade") => self.upgrade_asked = true,
+                _ if option.eq_ignore_ascii_case("te") => {}
+                _ => self.nominates = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// How many lines are of this kind.
+    pub(crate) fn count(&self, kind: Field) -> u8 {
+        self.counts[kind as usize]
+    }
+
+    /// Whether a line is of this kind.
+    pub(crate) fn has(&self, kind: Field) -> bool {
+        self.count(kind) > 0
+    }
+
+    /// The value of the first line of this kind.
+    pub(crate) fn first(&self, wanted: Field) -> Option<&'a [u8]> {
+        if !self.has(wanted) {
+            return None;
+        }
+        self.lines.iter().find(|line| kind(line.name) == wanted).map(|line| line.value)
+    }
+
+    /// Every value of a header; `name` is in lower case.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value)
+    }
+
+    /// The one length all `Content-Length` fields agree on (RFC 9112 §6.3).
+    pub(super) fn content_length(&self) -> Result<Option<u64>, BadMessage> {
+        if !self.has(Field::ContentLength) {
+            return Ok(None);
+        }
+        let mut agreed = None;
+        for line in self.lines.iter().filter(|line| kind(line.name) == Field::ContentLength) {
+            for value in line.value.split(|byte| *byte == b',') {
+                let length = decimal(value.trim_ascii()).ok_or(BadMessage("Content-Length is not a number"))?;
+                if agreed.replace(length).is_some_and(|other| other != length) {
+                    return Err(BadMessage("Content-Length is given twice with different values"));
+                }
+            }
+        }
+        Ok(agreed)
+    }
+
+    /// Whether `Transfer-Encoding` is `chunked` and nothing else: other codings are not for a hop to pass on unread.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.count(Field::TransferEncoding) == 1
+            && self
+                .first(Field::TransferEncoding)
+                .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+    }
+
+    /// The lines that travel on, apart from framing, which the next hop gets anew.
+    pub(crate) fn end_to_end(&self) -> impl Iterator<Item = (&'a Header<'a>, Field)> + '_ {
+        self.lines.iter().map(|line| (line, kind(line.name))).filter(|(line, kind)| match kind {
+            Field::Other => !self.nominates || !self.is_nominated(line.name),
+            Field::Host | Field::ContentLength => true,
+            Field::Te => line.value.eq_ignore_ascii_case(b"trailers"),
+            Field::TransferEncoding | Field::Connection | Field::Hop | Field::Upgrade | Field::Unprocessed => false,
+        })
+    }
+
+    /// Whether `Connection` names this field. What decides authorization or what the mesh says cannot be stripped that way.
+    #[cold]
+    fn is_nominated(&self, name: &str) -> bool {
+        if name.eq_ignore_ascii_case("authorization")
+            || name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("tulle-"))
+        {
+            return false;
+        }
+        self.values("connection")
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+/// Decimal digits alone: no sign, no space, no more than a `u64`.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// What a header of this name is. The length decides in nearly all cases without a comparison.
+fn kind(name: &str) -> Field {
+    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+    match name.len() {
+        2 if is("te") => Field::Te,
+        4 if is("host") => Field::Host,
+        7 if is("upgrade") => Field::Upgrade,
+        10 if is("connection") => Field::Connection,
+        10 if is("keep-alive") => Field::Hop,
+        14 if is("content-length") => Field::ContentLength,
+        16 if is("proxy-connection") => Field::Hop,
+        17 if is("transfer-encoding") => Field::TransferEncoding,
+        17 if is("tulle-unprocessed") => Field::Unprocessed,
+        _ => Field::Other,
+    }
+}

@@ -1,0 +1,135 @@
+//! Heads as they are sent on: canonical lines, framing written anew, nothing that belongs to another hop.
+
+use http::{HeaderMap, StatusCode};
+
+use super::fields::Field;
+use super::head::{Framing, RequestHead, ResponseHead, Target};
+use crate::buffer::Buffer;
+
+/// Writes a request's head. `path` is the target's path as it was judged, `host` stands in for a missing `Host`.
+pub(crate) fn request(
+    out: &mut Buffer,
+    head: &RequestHead<'_>,
+    target: &Target<'_>,
+    path: &str,
+    host: &dyn std::fmt::Display,
+) {
+    for part in [head.method, " ", path] {
+        out.extend(part.as_bytes());
+    }
+    if let Some(query) = target.query {
+        out.extend(b"?");
+        out.extend(query.as_bytes());
+    }
+    out.extend(b" HTTP/1.1\r\n");
+    match target.authority {
+        Some(authority) => line(out, "host", authority.as_bytes()),
+        None if !head.fields.has(Field::Host) => line(out, "host", host.to_string().as_bytes()),
+        None => {}
+    }
+    for (field, kind) in head.fields.end_to_end() {
+        // An absolute target's authority replaces Host (RFC 9112 section 3.2.2).
+        if kind == Field::ContentLength || kind == Field::Host && target.authority.is_some() {
+            continue;
+        }
+        line(out, field.name, field.value);
+    }
+    match head.facts.framing {
+        Framing::Length(length) if length > 0 || head.fields.has(Field::ContentLength) => content_length(out, length),
+        Framing::Chunked => out.extend(CHUNKED),
+        Framing::Length(_) | Framing::Close => {}
+    }
+    if head.facts.upgrade
+        && let Some(protocol) = head.fields.first(Field::Upgrade)
+    {
+        upgrade(out, protocol);
+    }
+    out.extend(b"\r\n");
+}
+
+/// How the caller gets a response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// Whether its body is sent in chunks.
+    pub(crate) chunked: bool,
+    /// Whether the connection ends with it.
+    pub(crate) close: bool,
+    /// Whether an HTTP/1.0 caller must be told that it does not.
+    pub(crate) say_keep_alive: bool,
+}
+
+/// Writes a response's head.
+pub(crate) fn response(out: &mut Buffer, head: &ResponseHead<'_>, manner: Manner) {
+    status_line(out, head.facts.status, head.reason);
+    for (field, kind) in head.fields.end_to_end() {
+        if kind != Field::ContentLength {
+            line(out, field.name, field.value);
+        }
+    }
+    // In a response to HEAD or a 304 the length describes what is not sent, and travels on.
+    if let Some(length) = head.facts.declared {
+        content_length(out, length);
+    }
+    if head.facts.status == 101 {
+        if let Some(protocol) = head.fields.first(Field::Upgrade) {
+            upgrade(out, protocol);
+        }
+    } else {
+        finish(out, manner);
+    }
+    out.extend(b"\r\n");
+}
+
+/// Writes a response of the mesh itself, which has no body.
+pub(crate) fn answer(out: &mut Buffer, status: StatusCode, fields: &HeaderMap, close: bool) {
+    status_line(out, status.as_u16(), status.canonical_reason().unwrap_or_default());
+    for (name, value) in fields {
+        line(out, name.as_str(), value.as_bytes());
+    }
+    content_length(out, 0);
+    finish(out, Manner { chunked: false, close, say_keep_alive: false });
+    out.extend(b"\r\n");
+}
+
+const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
+
+fn finish(out: &mut Buffer, manner: Manner) {
+    if manner.chunked {
+        out.extend(CHUNKED);
+    }
+    if manner.close {
+        out.extend(b"connection: close\r\n");
+    } else if manner.say_keep_alive {
+        out.extend(b"connection: keep-alive\r\n");
+    }
+}
+
+fn status_line(out: &mut Buffer, status: u16, reason: &str) {
+    out.extend(b"HTTP/1.1 ");
+    let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + (digit % 10) as u8);
+    out.extend(&digits);
+    out.extend(b" ");
+    out.extend(reason.as_bytes());
+    out.extend(b"\r\n");
+}
+
+fn line(out: &mut Buffer, name: &str, value: &[u8]) {
+    let length = name.len() + 2 + value.len() + 2;
+    let space = &mut out.space(length)[..length];
+    let (head, rest) = space.split_at_mut(name.len());
+    head.copy_from_slice(name.as_bytes());
+    rest[..2].copy_from_slice(b": ");
+    rest[2..2 + value.len()].copy_from_slice(value);
+    rest[2 + value.len()..].copy_from_slice(b"\r\n");
+    out.advance(length);
+}
+
+fn content_length(out: &mut Buffer, length: u64) {
+    let mut digits = itoa::Buffer::new();
+    line(out, "content-length", digits.format(length).as_bytes());
+}
+
+fn upgrade(out: &mut Buffer, protocol: &[u8]) {
+    out.extend(b"connection: upgrade\r\n");
+    line(out, "upgrade", protocol);
+}
