@@ -101,6 +101,18 @@ pub mod env {
     /// Networks of the cluster, comma-separated CIDRs: while the API server is away, an unknown address inside them is refused
     /// instead of being dialled in plaintext.
     pub const CLUSTER_NETWORKS: &str = "TULLE_CLUSTER_NETWORKS";
+    /// How connections reach the proxy: `redirect` (by the rules of the init container, proven before the pod is ready), or `listen` (at
+    /// the addresses below, so whatever else the pod opens is not captured). `redirect` where unset; the webhook never sets it.
+    pub const CAPTURE: &str = "TULLE_CAPTURE";
+    /// With `listen`: addresses to listen on for the application, comma-separated `ip:port`. Each stands for itself: whoever connects to
+    /// it wanted to go there, so the addresses are those of Services, given to an interface of the pod.
+    pub const LISTEN_OUTBOUND: &str = "TULLE_LISTEN_OUTBOUND";
+    /// With `listen`: addresses of the pod to listen on for peers, and where the application is for each, comma-separated
+    /// `ip:port=ip:port`.
+    pub const LISTEN_INBOUND: &str = "TULLE_LISTEN_INBOUND";
+    /// Key exchange of TLS: `hybrid` (X25519MLKEM768 first, then what is known without it) or `x25519` (no post-quantum part: less CPU and
+    /// shorter hellos, but recorded traffic can be read once quantum computers can); `hybrid` where unset.
+    pub const KEY_EXCHANGE: &str = "TULLE_KEY_EXCHANGE";
 }
 
 /// Probes of a pod's containers as the user wrote them, by `<container>/<probe field>`.

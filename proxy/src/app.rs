@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tulle_core::sidecar::{INBOUND_PORT, OUTBOUND_PORT};
 use tulle_runtime::telemetry::LogFilter;
 
 use crate::access_log::AccessLog;
-use crate::config::Config;
+use crate::config::{Capture, Config};
 use crate::discovery;
 use crate::drain::Drain;
 use crate::metrics::Shard;
@@ -72,8 +73,7 @@ fn work(shared: Arc<Shared>, shard: Arc<Shard>, started: &std::sync::mpsc::SyncS
         .context("cannot start a data thread's runtime")
         .and_then(|runtime| {
             let _inside = runtime.enter();
-            let outbound = listen::listen(OUTBOUND_PORT).context("cannot listen for outbound connections")?;
-            let inbound = listen::listen(INBOUND_PORT).context("cannot listen for inbound connections")?;
+            let (outbound, inbound) = open(&shared.config.capture)?;
             drop(_inside);
             Ok((runtime, outbound, inbound))
         });
@@ -87,10 +87,30 @@ fn work(shared: Arc<Shared>, shard: Arc<Shard>, started: &std::sync::mpsc::SyncS
     let _ = started.send(Ok(()));
     runtime.block_on(async move {
         let worker = Worker::new(shared, shard);
-        tokio::task::spawn_local(outbound::run(Rc::clone(&worker), outbound));
-        tokio::task::spawn_local(inbound::run(Rc::clone(&worker), inbound));
+        for listener in outbound {
+            tokio::task::spawn_local(outbound::run(Rc::clone(&worker), listener));
+        }
+        for listener in inbound {
+            tokio::task::spawn_local(inbound::run(Rc::clone(&worker), listener));
+        }
         worker.sweep().await;
     });
+}
+
+/// A data thread's listeners, outbound and inbound.
+fn open(capture: &Capture) -> anyhow::Result<(Vec<TcpListener>, Vec<TcpListener>)> {
+    let (outbound, inbound) = match capture {
+        Capture::Redirect => {
+            (listen::listen(OUTBOUND_PORT).map(|one| vec![one]), listen::listen(INBOUND_PORT).map(|one| vec![one]))
+        }
+        Capture::Listen { outbound, inbound } => {
+            (listen::listen_at(outbound), listen::listen_at(inbound.iter().map(|(own, _)| own)))
+        }
+    };
+    Ok((
+        outbound.context("cannot listen for outbound connections")?,
+        inbound.context("cannot listen for inbound connections")?,
+    ))
 }
 
 /// Waits for SIGTERM or SIGINT, then until nothing is open. There is no deadline of our own: the kubelet has one.

@@ -5,7 +5,7 @@
 
 mod values;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -60,6 +60,44 @@ pub(crate) struct Config {
     pub(crate) api: Api,
     /// The pod's labels, in the downward API's `key="value"` lines; changes with the pod.
     pub(crate) labels_file: PathBuf,
+    /// How connections reach the proxy.
+    pub(crate) capture: Capture,
+    /// First key exchange of TLS.
+    pub(crate) key_exchange: KeyExchange,
+}
+
+/// How connections reach the proxy.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Capture {
+    /// The pod's own network namespace redirects them; proven before the proxy is ready.
+    Redirect,
+    /// The proxy listens where they go. Nothing is redirected and nothing proven: what else the application opens passes the mesh by.
+    /// For measurements beside other proxies, and where netfilter cannot be had.
+    Listen {
+        /// Addresses the application dials. The local address of a connection is its destination.
+        outbound: Vec<SocketAddr>,
+        /// Addresses of this pod that peers dial, each with the application's.
+        inbound: Vec<(SocketAddr, SocketAddr)>,
+    },
+}
+
+/// What TLS offers first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum KeyExchange {
+    /// X25519MLKEM768.
+    Hybrid,
+    /// X25519, and nothing post-quantum after it.
+    X25519,
+}
+
+impl Capture {
+    /// Where the application answers for this address of the pod.
+    pub(crate) fn application(&self, dialled: SocketAddr) -> SocketAddr {
+        let Self::Listen { inbound, .. } = self else { return dialled };
+        inbound.iter().find(|(own, _)| *own == dialled).map_or(dialled, |(_, application)| *application)
+    }
 }
 
 /// The pod this proxy belongs to.
@@ -178,6 +216,8 @@ impl Config {
             cluster_networks: variables.optional(env::CLUSTER_NETWORKS, values::networks)?.unwrap_or_default(),
             api: Api::read(variables)?,
             labels_file: PathBuf::from(POD_DIR).join("labels"),
+            capture: Capture::read(variables)?,
+            key_exchange: variables.optional(env::KEY_EXCHANGE, values::key_exchange)?.unwrap_or(KeyExchange::Hybrid),
             trust_domain,
             pod,
         })
@@ -207,6 +247,18 @@ impl Api {
         let url = format!("https://{host}:{port}").parse().map_err(|cause| invalid(HOST, host, cause))?;
         let directory = PathBuf::from(API_DIR);
         Ok(Api { url, token_file: directory.join("token"), ca_file: directory.join("ca.crt") })
+    }
+}
+
+impl Capture {
+    fn read(variables: &Variables<'_>) -> Result<Capture, ConfigError> {
+        if !variables.optional(env::CAPTURE, values::listens)?.unwrap_or(false) {
+            return Ok(Self::Redirect);
+        }
+        Ok(Self::Listen {
+            outbound: variables.optional(env::LISTEN_OUTBOUND, values::sockets)?.unwrap_or_default(),
+            inbound: variables.optional(env::LISTEN_INBOUND, values::socket_pairs)?.unwrap_or_default(),
+        })
     }
 }
 

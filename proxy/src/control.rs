@@ -14,6 +14,7 @@ use tulle_core::sidecar::{ADMIN_PORT, HEALTH_PORT};
 use tulle_runtime::telemetry::LogFilter;
 
 use crate::admin::{self, Admin};
+use crate::config::Capture;
 use crate::health::{self, Health, Readiness};
 use crate::identity::{self, IdentityState};
 use crate::metrics::Shard;
@@ -72,6 +73,7 @@ pub(crate) async fn start(
 }
 
 /// Keeps readiness true to its parts. Capture is proven once: the rules live as long as the pod's network namespace.
+/// Where none was chosen there is nothing to prove.
 async fn follow_readiness(
     shared: Arc<Shared>,
     mut identity: watch::Receiver<IdentityState>,
@@ -85,7 +87,8 @@ async fn follow_readiness(
             tokio::time::sleep(PROOF_PAUSE).await;
         }
     });
-    let mut readiness = Readiness::default();
+    let by_configuration = matches!(shared.config.capture, Capture::Listen { .. });
+    let mut readiness = Readiness { capture: by_configuration, ..Readiness::default() };
     loop {
         readiness.certificate = identity.borrow_and_update().is_usable();
         readiness.discovery = *initialised.borrow_and_update();

@@ -78,7 +78,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
 async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failure> {
     listen::tune(&stream);
     let refused = |error: io::Error| Failure::new(Reason::BadRequest, format!("inbound connection refused: {error}"));
-    let dialled = listen::original_destination(&stream).map_err(refused)?;
+    let dialled = listen::destination(&worker.shared.config.capture, &stream).map_err(refused)?;
     let caller = stream.peer_addr().map_err(refused)?;
     if !worker.is_own(dialled.ip()) || OWN_PORTS.contains(&dialled.port()) {
         return Err(refused(io::Error::other(format!("{dialled} is no address of this pod's application"))));

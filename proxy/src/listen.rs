@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::config::Capture;
+
 /// Pending connections a listener holds while its thread is busy: the kernel's own default maximum (`somaxconn`).
 const BACKLOG: i32 = 4096;
 
@@ -36,9 +38,26 @@ fn bind(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// Listens on exactly these addresses.
+pub(crate) fn listen_at<'a>(addresses: impl IntoIterator<Item = &'a SocketAddr>) -> io::Result<Vec<TcpListener>> {
+    let bind = |address: &SocketAddr| {
+        bind(Domain::for_address(*address), *address)
+            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+    };
+    addresses.into_iter().map(bind).collect()
+}
+
+/// Where the caller of this connection wanted to go: its local address where the proxy listens there, else what the redirect remembers.
+pub(crate) fn destination(capture: &Capture, stream: &TcpStream) -> io::Result<SocketAddr> {
+    match capture {
+        Capture::Listen { .. } => stream.local_addr(),
+        Capture::Redirect => original_destination(stream),
+    }
+}
+
 /// Where the connection was going before the redirect turned it here. A connection that was not redirected (somebody dialled the
 /// capture port itself) is an error: it would make the proxy call itself or serve as an open relay.
-pub(crate) fn original_destination(stream: &TcpStream) -> io::Result<SocketAddr> {
+fn original_destination(stream: &TcpStream) -> io::Result<SocketAddr> {
     let local = stream.local_addr()?;
     let socket = SockRef::from(stream);
     let original = match local.ip().to_canonical() {

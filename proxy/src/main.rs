@@ -61,8 +61,7 @@ fn main() -> anyhow::Result<()> {
 fn run() -> anyhow::Result<()> {
     let config = config::Config::from_env()?;
     let log = tulle_runtime::telemetry::init(&config.log)?;
-    // A second provider in the process would be a bug of ours; the first one stays.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tls::install_provider(config.key_exchange);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pod = config.pod.name, identity = %config.identity, "starting");
     app::run(config, log)
 }

@@ -25,8 +25,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{CipherSuite, ClientConfig, NamedGroup, ServerConfig};
 use tulle_core::identity::TrustDomain;
+
+use crate::config::KeyExchange;
 
 /// What runs inside a mesh TLS connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,13 +159,27 @@ impl TlsContext {
     }
 }
 
-/// The one cryptography of the proxy: aws-lc, whose first key exchange is X25519MLKEM768 and whose first cipher is AES-GCM.
+/// The one cryptography of the proxy: aws-lc. Its first cipher is AES-128-GCM, as in BoringSSL: 128 bits are enough for every leaf and
+/// key exchange in use here, and two rounds in seven are saved against AES-256.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().cloned().unwrap_or_else(|| {
-        // Losing this race means that another thread installed the same provider.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        install_provider(KeyExchange::Hybrid);
         CryptoProvider::get_default().cloned().expect("installed above or by another thread")
     })
+}
+
+/// Decides on the cryptography of this process, once: what was installed first stays.
+pub(crate) fn install_provider(key_exchange: KeyExchange) {
+    let _ = provider_for(key_exchange).install_default();
+}
+
+fn provider_for(key_exchange: KeyExchange) -> CryptoProvider {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    if key_exchange == KeyExchange::X25519 {
+        provider.kx_groups.retain(|group| group.name() != NamedGroup::X25519MLKEM768);
+    }
+    provider
 }
 
 #[cfg(test)]

@@ -163,8 +163,10 @@ impl Worker {
     }
 
     /// This thread's state for an address. A call of this pod to itself stays plaintext inside the pod: the redirect does not see it.
+    /// The application is where [`Capture`](crate::config::Capture) says.
     pub(crate) fn upstream(&self, address: SocketAddr, way: Way) -> Rc<Upstream> {
         let way = if self.is_own(address.ip()) { Way::Local } else { way };
+        let address = if way == Way::Local { self.shared.config.capture.application(address) } else { address };
         let key = Key { address, way };
         Rc::clone(self.upstreams.borrow_mut().entry(key).or_insert_with(|| Rc::new(Upstream::new(key))))
     }

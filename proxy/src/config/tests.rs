@@ -72,6 +72,27 @@ fn every_option_is_read() {
 }
 
 #[test]
+fn listening_instead_of_a_redirect_names_every_address() {
+    let mut variables = usual();
+    assert_eq!(read(&variables).unwrap().capture, Capture::Redirect);
+    variables.extend([
+        (env::CAPTURE, "listen"),
+        (env::LISTEN_OUTBOUND, "10.96.0.10:8080, [fd00::10]:81"),
+        (env::LISTEN_INBOUND, "10.1.2.3:8080=127.0.0.1:18080"),
+        (env::KEY_EXCHANGE, "x25519"),
+    ]);
+    let config = read(&variables).unwrap();
+    let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let (own, application) = (socket("10.1.2.3:8080"), socket("127.0.0.1:18080"));
+    let outbound = vec![socket("10.96.0.10:8080"), socket("[fd00::10]:81")];
+    assert_eq!(config.capture, Capture::Listen { outbound, inbound: vec![(own, application)] });
+    assert_eq!(config.capture.application(own), application);
+    assert_eq!(config.capture.application(socket("10.1.2.3:81")), socket("10.1.2.3:81"));
+    assert_eq!(Capture::Redirect.application(own), own);
+    assert_eq!(config.key_exchange, KeyExchange::X25519);
+}
+
+#[test]
 fn mistakes_name_the_variable_the_value_and_the_form() {
     let table = [
         (env::POD_NAME, "", "TULLE_POD_NAME is not set"),
@@ -93,6 +114,8 @@ fn mistakes_name_the_variable_the_value_and_the_form() {
         (env::SKIP_INBOUND_PORTS, "70000", "neither a port"),
         (env::SKIP_OUTBOUND_NETWORKS, "10.0.0.0/33", "CIDR form"),
         (env::CLUSTER_NETWORKS, "pods", "CIDR form"),
+        (env::CAPTURE, "none", "redirect or listen"),
+        (env::KEY_EXCHANGE, "kyber", "hybrid or x25519"),
         (env::PROBES, "{\"a\":1}", "not a table of probes"),
         ("KUBERNETES_SERVICE_HOST", "", "the kubelet sets it"),
         ("KUBERNETES_SERVICE_PORT", "https", "KUBERNETES_SERVICE_PORT=\"https\""),

@@ -1,14 +1,14 @@
 //! The forms of values in the environment. Each parser says what would be right.
 
 use std::fmt::Display;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::Serializer;
 use tulle_core::sidecar::ProbeTable;
 
-use super::WORKERS_MAX;
+use super::{KeyExchange, WORKERS_MAX};
 use crate::redirect::PortRange;
 
 /// Entries of one list; a rule each in the kernel.
@@ -95,6 +95,49 @@ pub(super) fn access_log(text: &str) -> Result<bool, String> {
         "json" => Ok(true),
         "off" => Ok(false),
         _ => Err("must be json or off".to_owned()),
+    }
+}
+
+/// `listen` (true) or `redirect`.
+pub(super) fn listens(text: &str) -> Result<bool, String> {
+    match text {
+        "listen" => Ok(true),
+        "redirect" => Ok(false),
+        _ => Err("must be redirect or listen".to_owned()),
+    }
+}
+
+/// `10.96.0.10:8080,[fd00::10]:8080`.
+pub(super) fn sockets(text: &str) -> Result<Vec<SocketAddr>, String> {
+    bounded(text, socket)
+}
+
+/// `10.1.0.5:8080=127.0.0.1:18080`.
+pub(super) fn socket_pairs(text: &str) -> Result<Vec<(SocketAddr, SocketAddr)>, String> {
+    bounded(text, |item| {
+        let (own, application) = item.split_once('=').ok_or_else(|| {
+            format!(
+                "{item:?} is no pair of an address of the pod and the application's, such as 10.1.0.5:80=127.0.0.1:80"
+            )
+        })?;
+        Ok((socket(own)?, socket(application)?))
+    })
+}
+
+fn socket(item: &str) -> Result<SocketAddr, String> {
+    item.trim()
+        .parse()
+        .ok()
+        .filter(|socket: &SocketAddr| socket.port() != 0 && !socket.ip().is_unspecified())
+        .ok_or_else(|| format!("{item:?} is not one address and port such as 10.1.0.5:8080"))
+}
+
+/// `hybrid` or `x25519`.
+pub(super) fn key_exchange(text: &str) -> Result<KeyExchange, String> {
+    match text {
+        "hybrid" => Ok(KeyExchange::Hybrid),
+        "x25519" => Ok(KeyExchange::X25519),
+        _ => Err("must be hybrid or x25519".to_owned()),
     }
 }
 

@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
-use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
 use rustls_pki_types::ServerName;
 use time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -69,10 +69,21 @@ async fn the_handshake_is_tls_13_hybrid_and_leaves_nothing_to_resume() {
         let (_, near) = client.get_ref();
         assert_eq!(near.protocol_version(), Some(ProtocolVersion::TLSv1_3));
         assert_eq!(near.negotiated_key_exchange_group().unwrap().name(), NamedGroup::X25519MLKEM768);
+        assert_eq!(near.negotiated_cipher_suite().unwrap().suite(), CipherSuite::TLS13_AES_128_GCM_SHA256);
         assert_eq!(near.tls13_tickets_received(), 0);
         assert_eq!(near.handshake_kind(), Some(HandshakeKind::Full), "the second handshake is a full one again");
         assert_eq!(server.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
     }
+}
+
+#[test]
+fn the_key_exchange_can_be_chosen_and_no_cipher_is_lost() {
+    let groups = |choice| provider_for(choice).kx_groups.iter().map(|group| group.name()).collect::<Vec<_>>();
+    assert_eq!(groups(KeyExchange::Hybrid).first(), Some(&NamedGroup::X25519MLKEM768));
+    assert_eq!(groups(KeyExchange::X25519).first(), Some(&NamedGroup::X25519));
+    assert!(!groups(KeyExchange::X25519).contains(&NamedGroup::X25519MLKEM768));
+    let all = rustls::crypto::aws_lc_rs::default_provider().cipher_suites.len();
+    assert_eq!(provider_for(KeyExchange::X25519).cipher_suites.len(), all);
 }
 
 /// Each wrong certificate, and the word that must stand in the refusal.
