@@ -1,5 +1,3 @@
-use http::header::{CONNECTION, HOST, TE, UPGRADE};
-
 use super::*;
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
