@@ -18,6 +18,7 @@ mod identity;
 mod inbound;
 mod io;
 mod listen;
+mod memory;
 mod metrics;
 mod outbound;
 mod probe;
