@@ -41,6 +41,9 @@ pub const COMPONENT_BUILD: &[Package] = &[
 /// Needed to compile static binaries.
 pub const IMAGE_BUILD: &[Package] = &[package("gcc", "gcc"), package("musl-tools", "musl-gcc")];
 
+/// Needed to count instructions.
+pub const COUNTING: &[Package] = &[package("valgrind", "valgrind")];
+
 /// Installs what is missing of `packages` with apt-get when run as root, and otherwise says what to install.
 pub fn ensure(packages: &[Package]) -> Result<()> {
     let missing: Vec<&str> =

@@ -11,7 +11,8 @@ mod client;
 mod hello;
 mod identity;
 mod server;
-#[cfg(test)]
+#[cfg(any(test, feature = "lab"))]
+#[expect(clippy::unwrap_used, reason = "certificates of tests are right or the test is over")]
 pub(crate) mod testing;
 mod verify;
 

@@ -3,6 +3,7 @@
 mod cluster;
 mod crdgen;
 mod demo;
+mod guard;
 mod images;
 mod test;
 mod tidy;
@@ -29,6 +30,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Write crds/*.yaml and the chart's copies from their Rust types
     Crdgen,
+    /// Count what a request costs and compare it with the budget
+    Guard(guard::Arguments),
     /// Build the mesh's images as docker-archive tars
     Images(images::Arguments),
     /// Run every test: checks, unit and component tests, and the promises on a real cluster
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Cluster(task) => cluster::run(task),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Crdgen => crdgen::run(),
+        Task::Guard(arguments) => guard::run(&arguments),
         Task::Images(arguments) => images::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy => tidy::run(),

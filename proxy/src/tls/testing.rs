@@ -92,6 +92,7 @@ impl TestCa {
     }
 
     /// An identity whose certificate may be anything.
+    #[cfg(test)]
     pub(crate) fn unchecked(&self, leaf: &Leaf) -> Arc<WorkloadIdentity> {
         let key = KeyPair::generate().unwrap();
         let chain = self.sign(leaf, &key);
