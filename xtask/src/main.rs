@@ -26,6 +26,10 @@ enum Task {
     /// Start, stop and look at a real Kubernetes on this machine
     #[command(subcommand)]
     Cluster(cluster::Task),
+    Bench(tulle_bench::Arguments),
+    /// Generate load; the benchmark starts this itself
+    #[command(subcommand, hide = true)]
+    BenchLoad(tulle_bench::Load),
     /// Watch a canary move on a real Kubernetes, under load
     Demo(demo::Arguments),
     /// Write crds/*.yaml and the chart's copies from their Rust types
@@ -43,6 +47,8 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Cluster(task) => cluster::run(task),
+        Task::Bench(arguments) => tulle_bench::run(&arguments),
+        Task::BenchLoad(load) => tulle_bench::generate(&load),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Crdgen => crdgen::run(),
         Task::Guard(arguments) => guard::run(&arguments),
