@@ -219,3 +219,6 @@ fn labels(worker: &Worker, dialled: SocketAddr, peer: Option<&SpiffeId>) -> Labe
 async fn first_bytes(stream: &TcpStream) -> io::Result<Option<Opening>> {
     peek_until(stream, opening).await
 }
+
+#[cfg(test)]
+mod tests;

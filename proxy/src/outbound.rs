@@ -136,3 +136,6 @@ async fn http(connection: Rc<Connection>, stream: TcpStream, version: Version) -
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
