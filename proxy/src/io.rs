@@ -1,30 +1,32 @@
 //! The one stream type of the data path: plaintext or TLS of either role, without a box around the plain case.
 
+mod intake;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::{client, server};
+
+pub(crate) use intake::Intake;
+
+use crate::tls::TlsStream;
 
 /// A connection to or from a peer. TLS state is boxed: it is a kilobyte that plaintext connections should not carry.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// Plaintext.
     Plain(TcpStream),
-    /// TLS, accepted.
-    Accepted(Box<server::TlsStream<TcpStream>>),
-    /// TLS, dialled.
-    Dialled(Box<client::TlsStream<TcpStream>>),
+    /// TLS.
+    Tls(Box<TlsStream>),
 }
 
 macro_rules! forward {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             Stream::Plain($stream) => $call,
-            Stream::Accepted($stream) => $call,
-            Stream::Dialled($stream) => $call,
+            Stream::Tls($stream) => $call,
         }
     };
 }
@@ -51,8 +53,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Accepted(stream) => stream.is_write_vectored(),
-            Stream::Dialled(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -11,6 +11,7 @@ mod client;
 mod hello;
 mod identity;
 mod server;
+mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 mod verify;
@@ -19,6 +20,7 @@ pub(crate) use bundle::Bundle;
 pub(crate) use client::issuer_client;
 pub(crate) use hello::{Hello, mesh_hello};
 pub(crate) use identity::{IdentityError, LeafFacts, WorkloadIdentity};
+pub(crate) use stream::{TlsStream, accept, connect};
 pub(crate) use verify::peer_identity;
 
 use std::sync::{Arc, Mutex, PoisonError};
