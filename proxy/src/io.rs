@@ -4,7 +4,7 @@ mod intake;
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -20,6 +20,36 @@ pub(crate) enum Stream {
     Plain(TcpStream),
     /// TLS.
     Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// Shows bytes that arrived: those of TLS where they were decrypted, plaintext ones in `intake`. None: the peer has ended.
+    ///
+    /// # Errors
+    /// That of the connection; for TLS see [`TlsStream::poll_fill`].
+    pub(crate) fn poll_fill<'a>(
+        &'a mut self,
+        intake: &'a mut Intake,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<&'a [u8]>> {
+        match self {
+            Stream::Plain(stream) => {
+                if intake.bytes.is_empty() {
+                    ready!(intake.poll_read(stream, cx))?;
+                }
+                Poll::Ready(Ok(intake.bytes.filled()))
+            }
+            Stream::Tls(stream) => stream.poll_fill(cx),
+        }
+    }
+
+    /// Uses up `count` bytes of what [`poll_fill`](Self::poll_fill) showed.
+    pub(crate) fn consume(&mut self, intake: &mut Intake, count: usize) {
+        match self {
+            Stream::Plain(_) => intake.consume(count),
+            Stream::Tls(stream) => stream.consume(count),
+        }
+    }
 }
 
 macro_rules! forward {

@@ -48,4 +48,10 @@ impl Intake {
         self.bulk = count == room || (self.bulk && count >= RECORD);
         Poll::Ready(Ok(count))
     }
+
+    /// Removes `count` bytes from the front; the last one gives the block back.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.bytes.consume(count);
+        self.bytes.release();
+    }
 }
