@@ -17,7 +17,6 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tulle_core::authz::MtlsMode;
 use tulle_core::codes::Reason;
 use tulle_core::identity::SpiffeId;
@@ -33,7 +32,7 @@ use crate::metrics::{Labels, Side};
 use crate::tls::{Hello, MeshProtocol, mesh_hello, peer_identity};
 use crate::upstream::Way;
 use crate::worker::Worker;
-use crate::{listen, tcp};
+use crate::{listen, tcp, tls};
 
 /// Time for a handshake, first byte to last.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -133,18 +132,17 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
     let Some(config) = worker.shared.tls.server() else {
         return Err(failed(format!("{caller} called before this proxy had a certificate")));
     };
-    let handshake = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
+    let handshake = timeout(HANDSHAKE, tls::accept(config, stream)).await;
     let stream = match handshake {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(failed(format!("mTLS handshake from {caller}: {error}"))),
         Err(_) => return Err(failed(format!("mTLS handshake from {caller}: timed out"))),
     };
-    let (_, session) = stream.get_ref();
-    let peer = peer_identity(session.peer_certificates().unwrap_or_default())
+    let peer = peer_identity(stream.peer_certificates().unwrap_or_default())
         .map_err(|error| failed(format!("{caller}: {error}")))?;
-    let protocol = session.alpn_protocol().and_then(MeshProtocol::from_alpn);
+    let protocol = stream.alpn_protocol().and_then(MeshProtocol::from_alpn);
     let connection = Connection::new(worker, dialled, caller, Some(peer));
-    let stream = Stream::Accepted(Box::new(stream));
+    let stream = Stream::Tls(Box::new(stream));
     match protocol {
         Some(MeshProtocol::H1) => http(connection, stream, Version::H1).await,
         Some(MeshProtocol::H2) => http(connection, stream, Version::H2).await,
