@@ -90,7 +90,7 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failur
                 Ok(None) | Err(_) => return Ok(()),
             }
         }
-        Ok(None) => return plain::silent(worker, dialled, caller, stream).await,
+        Ok(None) => return Box::pin(plain::silent(worker, dialled, caller, stream)).await,
         Err(_) => return Ok(()),
     };
     open(worker, dialled, caller, stream, opening).await
@@ -132,7 +132,9 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
     let Some(config) = worker.shared.tls.server() else {
         return Err(failed(format!("{caller} called before this proxy had a certificate")));
     };
-    let handshake = timeout(HANDSHAKE, tls::accept(config, stream)).await;
+    // Boxed: a handshake has kilobytes of state, which the future of every connection would carry.
+    let handshake = async { tls::accept(config, stream).await.map(Box::new) };
+    let handshake = timeout(HANDSHAKE, Box::pin(handshake)).await;
     let stream = match handshake {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(failed(format!("mTLS handshake from {caller}: {error}"))),
@@ -142,7 +144,7 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
         .map_err(|error| failed(format!("{caller}: {error}")))?;
     let protocol = stream.alpn_protocol().and_then(MeshProtocol::from_alpn);
     let connection = Connection::new(worker, dialled, caller, Some(peer));
-    let stream = Stream::Tls(Box::new(stream));
+    let stream = Stream::Tls(stream);
     match protocol {
         Some(MeshProtocol::H1) => http(connection, stream, Version::H1).await,
         Some(MeshProtocol::H2) => http(connection, stream, Version::H2).await,
@@ -164,7 +166,8 @@ async fn http(connection: Connection, stream: Stream, version: Version) -> Resul
         let connection = Rc::clone(&connection);
         async move { Ok(request::handle(&connection, request).await) }
     });
-    if let Err(error) = serve(stream, service, drain).await {
+    // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
+    if let Err(error) = Box::pin(serve(stream, service, drain)).await {
         tracing::debug!(%error, "inbound connection ended");
     }
     Ok(())

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tulle_core::authz::{Action, Authorization, Mtls, MtlsMode, Policy, PolicyName, PolicySet, Rule as Allow, Source, Workload};
+use tulle_core::authz::{
+    Action, Authorization, Mtls, MtlsMode, Policy, PolicyName, PolicySet, Rule as Allow, Source, Workload,
+};
 use tulle_core::identity::SpiffeId;
 use tulle_core::name::{Namespace, ServiceAccountRef, ServiceRef};
 use tulle_core::route::{HeaderMatch, Match, RouteTable, Rule, StringMatch};
@@ -90,8 +92,7 @@ fn worker(config: Config, ca: &TestCa, identity: &str, snapshot: Snapshot) -> Rc
     let (discovery, _watches) = discovery::new(&config);
     discovery.snapshot().store(Arc::new(snapshot));
     let tls = ca.context(identity);
-    let shared =
-        Shared { tls, drain: Drain::default(), discovery, access_log: AccessLog::default(), config };
+    let shared = Shared { tls, drain: Drain::default(), discovery, access_log: AccessLog::default(), config };
     Worker::new(Arc::new(shared), Arc::<Shard>::default())
 }
 
@@ -120,16 +121,14 @@ fn catalog(port: u16, pod: SocketAddr) -> anyhow::Result<Service> {
         rule("tests", headers, &[("catalog-v2", 1)]),
         rule("canary", path, &[("catalog-v1", 90), ("catalog-v2", 10)]),
     ];
-    let port = Port { number: port, protocol: Protocol::Detect, routes: RouteTable { rules }, direct: destination("catalog") };
+    let port =
+        Port { number: port, protocol: Protocol::Detect, routes: RouteTable { rules }, direct: destination("catalog") };
     Ok(Service { name: ServiceRef::new("shop", "catalog"), ports: vec![port] })
 }
 
 /// STRICT, and only the caller's ServiceAccount is allowed.
 fn policies() -> PolicySet {
-    let from = Source {
-        service_accounts: vec![ServiceAccountRef::new("shop", "web")],
-        ..Source::default()
-    };
+    let from = Source { service_accounts: vec![ServiceAccountRef::new("shop", "web")], ..Source::default() };
     let policy = Policy {
         name: PolicyName::new("shop", "only-web"),
         created: 0,
@@ -144,4 +143,3 @@ fn policies() -> PolicySet {
     let workload = Workload { namespace: Namespace::new("shop"), labels: BTreeMap::new() };
     PolicySet::new([policy], &workload, &Namespace::new("tulle-system"))
 }
-

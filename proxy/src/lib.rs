@@ -31,7 +31,6 @@ mod upstream;
 mod view;
 mod worker;
 
-
 use clap::{Parser, Subcommand};
 
 /// The Tulle proxy. Its settings come from the environment, which the webhook writes.

@@ -114,7 +114,8 @@ async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Fai
     match peek_within(&stream, FIRST_BYTE, decide).await {
         Ok(Some(Guess::Http(version))) => http(connection, stream, version).await,
         Ok(Some(_)) => tunnel::run(&connection, stream).await,
-        Ok(None) => silent::run(connection, stream).await,
+        // Boxed: the greeting's buffer would lie in the future of every connection.
+        Ok(None) => Box::pin(silent::run(connection, stream)).await,
         Err(_) => Ok(()),
     }
 }
@@ -131,7 +132,8 @@ async fn http(connection: Rc<Connection>, stream: TcpStream, version: Version) -
         let connection = Rc::clone(&connection);
         async move { Ok(request::handle(&connection, request).await) }
     });
-    if let Err(error) = serve(Stream::Plain(stream), service, drain).await {
+    // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
+    if let Err(error) = Box::pin(serve(Stream::Plain(stream), service, drain)).await {
         tracing::debug!(%error, "connection from the application ended");
     }
     Ok(())

@@ -42,10 +42,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let file = paths::repository().join("bench/guard/budget.json");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let budget: Budget = serde_json::from_str(&text).with_context(|| format!("{} is no budget", file.display()))?;
-    let counted: Budget = budget
-        .keys()
-        .map(|scenario| Ok((scenario.clone(), count(&program, scenario)?)))
-        .collect::<Result<_>>()?;
+    let counted: Budget =
+        budget.keys().map(|scenario| Ok((scenario.clone(), count(&program, scenario)?))).collect::<Result<_>>()?;
     show(&budget, &counted);
     if arguments.update {
         fs::write(&file, serde_json::to_string_pretty(&counted)? + "\n")?;
@@ -102,7 +100,10 @@ fn over(budget: &Budget, counted: &Budget) -> Vec<String> {
 }
 
 fn show(budget: &Budget, counted: &Budget) {
-    eprintln!("{:10} {:>14} {:>10} {:>8}   {:>12} {:>8}", "a request", "instructions", "budget", "", "allocations", "budget");
+    eprintln!(
+        "{:10} {:>14} {:>10} {:>8}   {:>12} {:>8}",
+        "a request", "instructions", "budget", "", "allocations", "budget"
+    );
     for (scenario, cost) in counted {
         let allowed = budget[scenario];
         let change = (cost.instructions / allowed.instructions - 1.0) * 100.0;

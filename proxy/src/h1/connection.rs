@@ -163,8 +163,7 @@ async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R::Ticket>, 
     let Request { admitted, facts, out, started } = request;
     let request = Message::new(out, facts.framing, facts.framing == head::Framing::Chunked, true);
     let draining = drain.is_draining();
-    let mut exchange =
-        Exchange { caller, request, facts, sent: false, broken: false, draining, answer: Buffer::new() };
+    let mut exchange = Exchange { caller, request, facts, sent: false, broken: false, draining, answer: Buffer::new() };
     let refusal = match admitted {
         Ok(ticket) => match role.forward(&ticket, &mut exchange).await {
             Ok(lease) => {

@@ -24,11 +24,7 @@ const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// Passes the answer that has begun on `lease` to the caller.
-pub(super) async fn pass(
-    mut exchange: Exchange<'_>,
-    mut lease: Lease,
-    cells: &HttpCells,
-) -> io::Result<Answered> {
+pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &HttpCells) -> io::Result<Answered> {
     let facts = lease.facts;
     let manner = Manner::of(&exchange.facts, &facts, exchange.draining);
     let upstream = &mut lease.connection.wire;

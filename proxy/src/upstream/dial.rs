@@ -29,7 +29,8 @@ pub(crate) struct Dialled {
     pub(crate) peer: Option<SpiffeId>,
 }
 
-/// Opens a connection for `protocol`. `expected` is who may answer; it is not asked for plaintext.
+/// Opens a connection for `protocol`. `expected` is who may answer; it is not asked for plaintext. To be boxed where it is awaited: a
+/// handshake has kilobytes of state, which the future of every connection would carry.
 pub(crate) async fn dial(
     context: &TlsContext,
     key: Key,

@@ -46,7 +46,7 @@ impl Upstream {
         if let Some(connection) = self.take_idle(expected) {
             return Ok(connection);
         }
-        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H1, expected).await?;
+        let Dialled { stream, peer } = Box::pin(dial(tls, self.key, MeshProtocol::H1, expected)).await?;
         Ok(H1Connection { wire: Wire::new(stream), peer, idle_since: Instant::now(), reused: false })
     }
 
@@ -59,7 +59,7 @@ impl Upstream {
         if let Some(connection) = self.shared_h2(expected) {
             return Ok(connection);
         }
-        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H2, expected).await?;
+        let Dialled { stream, peer } = Box::pin(dial(tls, self.key, MeshProtocol::H2, expected)).await?;
         let sender = client::h2(stream).await.map_err(|error| self.handshake_failed(&error))?;
         let connection = Rc::new(H2Connection { sender, peer });
         if !self.retired.get() {
@@ -70,7 +70,7 @@ impl Upstream {
 
     /// A connection for bytes, never pooled.
     pub(crate) async fn tcp(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Stream, Failure> {
-        dial(tls, self.key, MeshProtocol::Tcp, expected).await.map(|dialled| dialled.stream)
+        Box::pin(dial(tls, self.key, MeshProtocol::Tcp, expected)).await.map(|dialled| dialled.stream)
     }
 
     /// Takes back a connection whose answer was read to its end.
