@@ -7,6 +7,7 @@ mod hold;
 mod http;
 mod pump;
 mod rate;
+pub(crate) mod stream;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -43,6 +44,11 @@ pub enum Load {
         /// Seconds measured
         #[arg(long)]
         seconds: f64,
+    },
+    /// Serve streams of small messages over HTTP/2 without TLS
+    Stream {
+        /// Where to listen
+        address: SocketAddr,
     },
     /// Open connections, make one request on each, and keep them until standard input ends
     Hold {
@@ -110,6 +116,7 @@ pub fn run(load: &Load) -> Result<()> {
             measured: Duration::from_secs_f64(*seconds),
         })?,
         Load::Pump { to, seconds } => pump::run(to, Duration::from_secs_f64(*seconds))?,
+        Load::Stream { address } => return stream::serve(*address),
         Load::Hold { to, connections } => hold::run(to, *connections)?,
     };
     say(&serde_json::to_string(&seen)?)

@@ -27,6 +27,8 @@ pub(crate) const HTTP: u16 = 8080;
 pub(crate) const GRPC: u16 = 8081;
 /// The same for bytes.
 pub(crate) const TCP: u16 = 8082;
+/// The same for gRPC, where the server streams.
+pub(crate) const STREAM: u16 = 8083;
 
 /// Which pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +113,8 @@ fn workloads(site: &Site) -> Vec<Value> {
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
             "spec": {
                 "clusterIP": site.service(index).to_string(), "selector": {"app": Pod::Server.name()},
-                "ports": [port("http", HTTP, "http"), port("grpc", GRPC, "grpc"), port("bytes", TCP, "tcp")],
+                "ports": [port("http", HTTP, "http"), port("grpc", GRPC, "grpc"), port("stream", STREAM, "grpc"),
+                          port("bytes", TCP, "tcp")],
             },
         }));
     }
@@ -135,6 +138,7 @@ fn slices(site: &Site) -> Vec<Value> {
             "ports": [
                 {"name": "http", "port": HTTP, "appProtocol": "http"},
                 {"name": "grpc", "port": GRPC, "appProtocol": "grpc"},
+                {"name": "stream", "port": STREAM, "appProtocol": "grpc"},
                 {"name": "bytes", "port": TCP, "appProtocol": "tcp"},
             ],
             "endpoints": [{

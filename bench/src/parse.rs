@@ -26,6 +26,30 @@ pub(crate) fn wrk(output: &str) -> Result<Seen> {
     Ok(seen)
 }
 
+/// Reads the output of `h2load`: requests that succeeded, or messages of `message` bytes.
+pub(crate) fn h2load(output: &str, message: Option<usize>) -> Result<Seen> {
+    let line = |start: &str| output.lines().find_map(|line| line.strip_prefix(start));
+    let before = |text: &str, word: &str| {
+        let rest = text.split(word).next()?.trim_end();
+        rest.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
+    };
+    let counts = line("requests:").context("h2load counted no requests")?;
+    let count = |word: &str| before(counts, word).with_context(|| format!("h2load tells no {word}"));
+    let time = line("finished in ").and_then(|rest| rest.split(',').next()).and_then(seconds);
+    let traffic = line("traffic:").context("h2load counted no bytes")?;
+    let bytes = before(traffic, ") data").context("h2load counted no bytes of bodies")?;
+    let codes = line("status codes:").context("h2load counted no status codes")?;
+    let refused = ["3xx", "4xx", "5xx"].iter().filter_map(|class| before(codes, &format!(" {class}"))).sum::<u64>();
+    let succeeded = count(" succeeded")?;
+    Ok(Seen {
+        requests: message.map_or(succeeded, |message| bytes / message as u64),
+        errors: count(" failed")? + refused,
+        seconds: time.context("h2load tells no time")?,
+        bytes,
+        ..Seen::default()
+    })
+}
+
 /// The sum of all numbers in `text`.
 fn numbers(text: &str) -> u64 {
     text.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u64>().ok()).sum()
@@ -63,6 +87,24 @@ mod tests {
   Non-2xx or 3xx responses: 5
 Requests/sec:  14662.90
 ";
+
+    const H2LOAD: &str = "
+finished in 2.01s, 12300.50 req/s, 13.05MB/s
+requests: 24601 total, 24861 started, 24601 done, 24600 succeeded, 1 failed, 1 errored, 0 timeout
+status codes: 24598 2xx, 0 3xx, 1 4xx, 2 5xx
+traffic: 26.10MB (27367104) total, 1.10MB (1153434) headers (space savings 70.10%), 24.02MB (25190400) data
+                     min         max         mean         sd        +/- sd
+time for request:      271us     33.31ms      1.29ms       690us    92.80%
+";
+
+    #[test]
+    fn h2load_is_read_in_requests_or_in_messages() {
+        let seen = h2load(H2LOAD, None).expect("as h2load prints");
+        assert_eq!((seen.requests, seen.errors, seen.bytes), (24_600, 4, 25_190_400));
+        assert!((seen.seconds - 2.01).abs() < 1e-9);
+        assert_eq!(h2load(H2LOAD, Some(128)).expect("as above").requests, 196_800);
+        assert!(h2load("could not connect", None).is_err());
+    }
 
     #[test]
     fn wrk_is_read_with_its_units_and_errors() {

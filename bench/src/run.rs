@@ -1,33 +1,34 @@
-//! A run: everything is brought up, warmed up, measured in interleaved rounds, and reported.
+//! A run: everything is brought up and proven, measured in interleaved rounds, and reported.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tulle_e2e::interrupt::{self, OnInterrupt};
 use tulle_e2e::{host, images};
 
+use crate::bench::Bench;
 use crate::control_plane::ControlPlane;
 use crate::precedence::Precedence;
-use crate::rooms::{Building, Room};
+use crate::report;
+use crate::rooms::Building;
 use crate::scenarios::{SCENARIOS, Scenario};
-use crate::site::{self, Placement, Site};
-use crate::targets::tulle::VARIANTS;
-use crate::targets::{self, Ground, Role, Target};
-use crate::window::{self, Window};
+use crate::site::{self, Placement};
+use crate::targets::{Recipe, peers};
+use crate::tools::Tools;
 
-/// Unmeasured seconds before a window of a closed loop: pools are filled, windows grown, memory touched.
-const WARM_UP: f64 = 1.0;
-
-/// A window in which others used more is measured again.
-const NOISE_CPUS: f64 = 0.15;
-/// How often.
-const RETRIES: usize = 2;
+/// Files and sockets a program may have open: 10,000 connections are two for each in a sidecar.
+const OPEN_FILES: u64 = 65_536;
+/// Of them, those that are no connections.
+const OTHER_FILES: u64 = 1000;
+/// Rounds of a full run.
+const ROUNDS: usize = 3;
 
 /// Compares the mesh with other sidecars, by CPU time, latency and memory
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// One round of short windows and few scenarios: about 3 minutes
+    /// One round of short windows and fewer scenarios: about 3 minutes instead of 40
     #[arg(long)]
     quick: bool,
     /// Targets, separated by commas; all where absent
@@ -39,9 +40,152 @@ pub struct Arguments {
     /// Rounds; each measures every target once in every scenario
     #[arg(long)]
     rounds: Option<usize>,
+    /// Write the figures to this file instead of bench/results
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
     /// Measure this static `tulle-proxy` instead of building one; a `tulle-operator` beside it is used as well
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     proxy: Option<PathBuf>,
+}
+
+/// What was asked for, checked.
+pub(crate) struct Choice {
+    pub(crate) quick: bool,
+    pub(crate) rounds: usize,
+    pub(crate) recipes: Vec<Recipe>,
+    pub(crate) scenarios: Vec<&'static Scenario>,
+    /// Scenarios that are not windows of a load.
+    pub(crate) extras: Vec<Extra>,
+}
+
+/// A scenario that needs sidecars of its own, or none that work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extra {
+    /// Memory and CPU time of sidecars that have nothing to do.
+    Idle,
+    /// Memory with connections that rest.
+    Connections,
+    /// More threads.
+    Workers,
+}
+
+impl Extra {
+    const ALL: [Self; 3] = [Self::Idle, Self::Connections, Self::Workers];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connections => "connections",
+            Self::Workers => "workers",
+        }
+    }
+}
+
+/// Runs the comparison.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let choice = arguments.choice()?;
+    host::require_root("the benchmark")?;
+    interrupt::listen();
+    let tools =
+        Tools::ensure(choice.recipes.iter().any(|recipe| matches!(recipe, Recipe::Peer(kind) if kind.needs_envoy())))?;
+    let ours = choice.recipes.iter().any(|recipe| matches!(recipe, Recipe::Tulle(_)));
+    let binaries = if ours { Some(binaries(arguments.proxy.as_deref())?) } else { None };
+    let connections_max = raise_open_files()?;
+    let scratch = Scratch::new()?;
+    let building = Building::new()?;
+    let hub = building.hub()?;
+    site::prepare_hub(&hub)?;
+    let folder = scratch.path.join("control-plane");
+    let plane = binaries.as_ref().map(|binaries| ControlPlane::up(&hub, &folder, &binaries.operator)).transpose()?;
+    let (placement, peers) = (Placement::halves()?, peers::authority(&scratch.path.join("peers"))?);
+    let proxy = binaries.map(|binaries| binaries.proxy).unwrap_or_default();
+    let results = {
+        let mut bench = Bench {
+            choice: &choice,
+            scratch: &scratch.path,
+            building: &building,
+            hub: &hub,
+            placement: &placement,
+            plane: plane.as_ref(),
+            proxy: &proxy,
+            peers: &peers,
+            tools: &tools,
+            connections_max,
+            sites: 0,
+            repeated: 0.0,
+            faults: Vec::new(),
+        };
+        let _precedence = Precedence::take();
+        bench.run()?
+    };
+    report::write(&results, arguments.report.as_deref())?;
+    match results.faults.len() {
+        0 => Ok(()),
+        count => bail!("{count} windows had wrong answers and are left out of the figures; the report names them"),
+    }
+}
+
+impl Arguments {
+    fn choice(&self) -> Result<Choice> {
+        let recipes = chosen("target", &self.targets, &Recipe::all(), |recipe| recipe.name())?;
+        let windows = SCENARIOS.iter().map(|scenario| scenario.name);
+        let names: Vec<&str> = windows.chain(Extra::ALL.map(Extra::name)).collect();
+        let wanted = chosen("scenario", &self.scenarios, &names, |name| name)?;
+        // Asked for by name, a scenario runs even where a quick run would leave it out.
+        let all = self.scenarios.is_empty();
+        let scenarios = SCENARIOS
+            .iter()
+            .filter(|scenario| wanted.contains(&scenario.name) && !(all && self.quick && scenario.quick.is_none()));
+        let extras = Extra::ALL.into_iter().filter(|extra| wanted.contains(&extra.name()));
+        Ok(Choice {
+            quick: self.quick,
+            rounds: self.rounds.unwrap_or(if self.quick { 1 } else { ROUNDS }),
+            recipes,
+            scenarios: scenarios.collect(),
+            extras: extras.filter(|extra| !(all && self.quick && *extra == Extra::Workers)).collect(),
+        })
+    }
+}
+
+/// Raises the limit of open files for all that is started, as far as this machine lets us. Returns how many connections a sidecar can
+/// carry with it.
+fn raise_open_files() -> Result<u32> {
+    let wanted = Rlimit { current: Some(OPEN_FILES), maximum: Some(OPEN_FILES) };
+    if setrlimit(Resource::Nofile, wanted).is_err() {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+            .context("cannot raise the limit of open files")?;
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(OPEN_FILES);
+    u32::try_from(files.saturating_sub(OTHER_FILES) / 2).context("a limit of open files beyond all bounds")
+}
+
+/// Those of `all` that `names` names; all where it is empty.
+fn chosen<T: Copy>(what: &str, names: &[String], all: &[T], name_of: impl Fn(T) -> &'static str) -> Result<Vec<T>> {
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|one| name_of(*one) == name.as_str())) {
+        let known: Vec<&str> = all.iter().map(|one| name_of(*one)).collect();
+        bail!("no {what} is called {unknown:?}; there are {}", known.join(", "));
+    }
+    let wanted = |one: &T| names.is_empty() || names.iter().any(|name| name == name_of(*one));
+    Ok(all.iter().copied().filter(wanted).collect())
+}
+
+/// Programs of ours.
+struct Binaries {
+    proxy: PathBuf,
+    operator: PathBuf,
+}
+
+fn binaries(given: Option<&Path>) -> Result<Binaries> {
+    if let Some(proxy) = given {
+        let proxy = proxy.canonicalize().with_context(|| format!("there is no {}", proxy.display()))?;
+        let operator = proxy.with_file_name("tulle-operator");
+        let operator =
+            if operator.is_file() { operator } else { images::compile(&["tulle-operator"])?.join("tulle-operator") };
+        return Ok(Binaries { proxy, operator });
+    }
+    let folder = images::compile(&["tulle-proxy", "tulle-operator"])?;
+    Ok(Binaries { proxy: folder.join("tulle-proxy"), operator: folder.join("tulle-operator") })
 }
 
 /// A folder that goes with its owner.
@@ -66,170 +210,30 @@ impl Drop for Scratch {
     }
 }
 
-/// Runs the comparison.
-pub fn run(arguments: &Arguments) -> Result<()> {
-    host::require_root("the benchmark")?;
-    interrupt::listen();
-    let scenarios = chosen_scenarios(&arguments.scenarios)?;
-    let names = chosen_targets(&arguments.targets)?;
-    let binaries = binaries(arguments.proxy.as_deref())?;
-    let scratch = Scratch::new()?;
-    let building = Building::new()?;
-    let hub = building.hub()?;
-    site::prepare_hub(&hub)?;
-    let needs_plane = names.iter().any(|name| name.starts_with("tulle"));
-    let plane = needs_plane
-        .then(|| ControlPlane::up(&hub, &scratch.path.join("control-plane"), &binaries.operator))
-        .transpose()?;
-    let placement = Placement::halves()?;
-    let _precedence = Precedence::take();
-    let mut bench = Bench { arguments, placement: &placement, plane: plane.as_ref(), targets: Vec::new() };
-    for (number, name) in (0u8..).zip(&names) {
-        let ground = Ground {
-            folder: scratch.path.join(name),
-            placement: Some(&placement),
-            plane: plane.as_ref(),
-            proxy: &binaries.proxy,
-            workers: 1,
-        };
-        eprintln!("starting {name} ...");
-        bench.targets.push(start(name, &ground, &building, &hub, number)?);
-    }
-    bench.measure(&scenarios).map(drop)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn start(name: &str, ground: &Ground<'_>, building: &Building, hub: &Room, number: u8) -> Result<Target> {
-    let site = Site::new(building, hub, number)?;
-    match VARIANTS.iter().find(|variant| variant.name == name) {
-        Some(variant) => targets::tulle::start(ground, site, *variant),
-        None => targets::direct(ground, site),
-    }
-}
-
-/// Programs of ours.
-struct Binaries {
-    proxy: PathBuf,
-    operator: PathBuf,
-}
-
-fn binaries(given: Option<&Path>) -> Result<Binaries> {
-    if let Some(proxy) = given {
-        let proxy = proxy.canonicalize().with_context(|| format!("there is no {}", proxy.display()))?;
-        let operator = proxy.with_file_name("tulle-operator");
-        let operator =
-            if operator.is_file() { operator } else { images::compile(&["tulle-operator"])?.join("tulle-operator") };
-        return Ok(Binaries { proxy, operator });
-    }
-    let folder = images::compile(&["tulle-proxy", "tulle-operator"])?;
-    Ok(Binaries { proxy: folder.join("tulle-proxy"), operator: folder.join("tulle-operator") })
-}
-
-fn chosen_scenarios(names: &[String]) -> Result<Vec<&'static Scenario>> {
-    if names.is_empty() {
-        return Ok(SCENARIOS.iter().collect());
-    }
-    let all: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-    let find = |name: &String| {
-        let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
-        found.with_context(|| format!("no scenario is called {name:?}; there are {}", all.join(", ")))
-    };
-    names.iter().map(find).collect()
-}
-
-fn chosen_targets(names: &[String]) -> Result<Vec<String>> {
-    let all: Vec<&str> = ["direct"].into_iter().chain(VARIANTS.iter().map(|variant| variant.name)).collect();
-    if let Some(unknown) = names.iter().find(|name| !all.contains(&name.as_str())) {
-        bail!("no target is called {unknown:?}; there are {}", all.join(", "));
-    }
-    Ok(if names.is_empty() { all.into_iter().map(str::to_owned).collect() } else { names.to_vec() })
-}
-
-struct Bench<'a> {
-    arguments: &'a Arguments,
-    placement: &'a Placement,
-    plane: Option<&'a ControlPlane>,
-    targets: Vec<Target>,
-}
-
-impl Bench<'_> {
-    fn measure(&mut self, scenarios: &[&'static Scenario]) -> Result<Vec<Window>> {
-        let rounds = self.arguments.rounds.unwrap_or(if self.arguments.quick { 1 } else { 3 });
-        let mut windows = Vec::new();
-        for round in 0..rounds {
-            for scenario in scenarios {
-                for place in 0..self.targets.len() {
-                    let target = &self.targets[(place + round) % self.targets.len()];
-                    if target.entries.get(scenario.entry).is_none() {
-                        continue;
-                    }
-                    let window = self.quietest(target, scenario, round)?;
-                    println(&window);
-                    windows.push(window);
-                }
-            }
-        }
-        Ok(windows)
+    fn arguments(quick: bool, scenarios: &[&str]) -> Arguments {
+        let scenarios = scenarios.iter().map(|name| (*name).to_owned()).collect();
+        Arguments { quick, targets: Vec::new(), scenarios, rounds: None, report: None, proxy: None }
     }
 
-    /// One window; again while others used the machine, and then the quietest counts. What it showed has no say in that.
-    fn quietest(&self, target: &Target, scenario: &Scenario, round: usize) -> Result<Window> {
-        let mut quietest = self.window(target, scenario, round)?;
-        for _ in 0..RETRIES {
-            if quietest.foreign_cpus <= NOISE_CPUS {
-                break;
-            }
-            let again = self.window(target, scenario, round)?;
-            if again.foreign_cpus < quietest.foreign_cpus {
-                quietest = again;
-            }
-        }
-        Ok(quietest)
+    #[test]
+    fn a_quick_run_leaves_out_what_is_not_asked_for() {
+        let names = |choice: &Choice| choice.scenarios.iter().map(|scenario| scenario.name).collect::<Vec<_>>();
+        let quick = arguments(true, &[]).choice().expect("sound");
+        assert!(!names(&quick).contains(&"rate-1000") && names(&quick).contains(&"rate-4000"));
+        assert_eq!((quick.rounds, quick.extras.contains(&Extra::Workers)), (1, false));
+        let asked = arguments(true, &["rate-1000", "workers"]).choice().expect("sound");
+        assert_eq!((names(&asked), asked.extras), (vec!["rate-1000"], vec![Extra::Workers]));
+        let full = arguments(false, &[]).choice().expect("sound");
+        assert_eq!((full.scenarios.len(), full.extras.len(), full.rounds), (SCENARIOS.len(), 3, ROUNDS));
     }
 
-    fn window(&self, target: &Target, scenario: &Scenario, round: usize) -> Result<Window> {
-        let seconds = if self.arguments.quick { scenario.quick } else { scenario.seconds };
-        let cpus = Some(&self.placement.a);
-        window::measure(target, scenario, WARM_UP, round, cpus)?;
-        if let Some(plane) = self.plane {
-            plane.freeze(true);
-        }
-        let window = window::measure(target, scenario, seconds, round, cpus);
-        if let Some(plane) = self.plane {
-            plane.freeze(false);
-        }
-        let window = window.with_context(|| target.said())?;
-        if window.seen.errors > 0 || window.seen.requests == 0 {
-            bail!(
-                "{} answered {} requests with {} errors in {}; its sidecars said:\n{}",
-                target.name,
-                window.seen.requests,
-                window.seen.errors,
-                scenario.name,
-                target.said()
-            );
-        }
-        Ok(window)
+    #[test]
+    fn a_mistyped_name_is_answered_with_the_right_ones() {
+        let error = arguments(false, &["rate-4k"]).choice().err().expect("unknown");
+        assert!(error.to_string().contains("rate-4000"), "{error}");
     }
-}
-
-/// A line for a person who watches.
-fn println(window: &Window) {
-    let cpu = Role::ALL.map(|role| format!("{} {:.1}", role.name(), window.cpu_us(role.name()))).join(", ");
-    let latency = window.seen.latency.map_or(String::new(), |latency| {
-        format!(
-            ", p50 {:.0} p90 {:.0} p99 {:.0} p99.9 {:.0} µs (generator late p50 {:.0} p99 {:.0})",
-            latency.p50, latency.p90, latency.p99, latency.p999, latency.lag_p50, latency.lag_p99
-        )
-    });
-    let closed = window.seen.closed.map_or(String::new(), |[p50, _, p99]| format!(", p50 {p50:.0} p99 {p99:.0} µs"));
-    eprintln!(
-        "{:>2} {:<10} {:<15} {:>8.0}/s  sidecars {:>6.1} µs ({cpu}, load {:.1}){latency}{closed}, others {:.2} CPUs",
-        window.round + 1,
-        window.scenario,
-        window.target,
-        window.rate(),
-        window.sidecars_us(),
-        window.cpu_us("load"),
-        window.foreign_cpus,
-    );
 }

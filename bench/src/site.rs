@@ -72,6 +72,11 @@ impl Site {
         Ok(site)
     }
 
+    /// The number.
+    pub(crate) fn number(&self) -> u8 {
+        self.number
+    }
+
     /// Address of the pod in A.
     pub(crate) fn pod_a(&self) -> Ipv4Addr {
         Ipv4Addr::new(10, 201, self.number, 1)

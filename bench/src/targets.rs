@@ -1,22 +1,39 @@
 //! What is measured: a pair of sidecars on a site of its own, or none.
 
+mod envoy;
+mod haproxy;
+mod nginx;
+pub(crate) mod peers;
 pub(crate) mod tulle;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
+use tulle_e2e::wait;
+
+use crate::certificates::Authority;
 use crate::control_plane::ControlPlane;
-use crate::mesh::{GRPC, HTTP, TCP};
+use crate::mesh::{GRPC, HTTP, STREAM, TCP};
 use crate::program::Program;
 use crate::rooms::Cpus;
 use crate::server::{self, Addresses};
 use crate::site::{Placement, Site};
+use crate::tools::Tools;
 
 /// glibc's copy with `rep movsb` is 50 times slower for some offsets on AMD Zen 3; every program runs without it, or luck is measured.
 pub(crate) const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=1000000000");
+
+/// Name of the target without sidecars.
+pub(crate) const DIRECT: &str = "direct";
+/// A server starts in milliseconds.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// To an address in a namespace of ours.
+const CONNECT: Duration = Duration::from_secs(1);
 
 /// What a program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +60,19 @@ impl Role {
     }
 }
 
+/// What a target is compared in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// No sidecars.
+    Direct,
+    /// Requests.
+    Http,
+    /// Bytes.
+    Bytes,
+    /// Nothing but handshakes.
+    Handshake,
+}
+
 /// Ways into a target; a scenario uses one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry {
@@ -52,8 +82,8 @@ pub(crate) enum Entry {
     Grpc,
     /// A new mTLS connection for each connection, or for each request.
     Fresh,
-    /// Bytes.
-    Bytes,
+    /// HTTP/2 without TLS, to the server of streams.
+    Stream,
 }
 
 /// Where each entry is; `None` where a target has no such way.
@@ -62,7 +92,7 @@ pub(crate) struct Entries {
     pub(crate) http: Option<SocketAddr>,
     pub(crate) grpc: Option<SocketAddr>,
     pub(crate) fresh: Option<SocketAddr>,
-    pub(crate) bytes: Option<SocketAddr>,
+    pub(crate) stream: Option<SocketAddr>,
 }
 
 impl Entries {
@@ -72,7 +102,7 @@ impl Entries {
             Entry::Http => self.http,
             Entry::Grpc => self.grpc,
             Entry::Fresh => self.fresh,
-            Entry::Bytes => self.bytes,
+            Entry::Stream => self.stream,
         }
     }
 }
@@ -81,8 +111,15 @@ impl Entries {
 pub(crate) struct Target {
     /// Its name in reports.
     pub(crate) name: String,
+    /// Its configurations, logs and files.
+    pub(crate) folder: PathBuf,
+    pub(crate) class: Class,
     pub(crate) site: Site,
     pub(crate) entries: Entries,
+    /// Where its inbound sidecar demands mTLS.
+    pub(crate) mtls: Option<SocketAddr>,
+    /// The ALPN protocol that belongs there, where one is needed to be taken for a peer.
+    pub(crate) alpn: Option<&'static str>,
     programs: BTreeMap<Role, Vec<Program>>,
 }
 
@@ -97,10 +134,80 @@ impl Target {
         self.programs.values_mut().flatten().try_for_each(Program::check)
     }
 
+    /// Waits until every entry and the mTLS port take connections.
+    fn wait_until_it_listens(&mut self, deadline: Duration) -> Result<()> {
+        let Entries { http, grpc, fresh, stream } = self.entries;
+        let room = self.site.a.clone();
+        for address in [http, grpc, fresh, stream, self.mtls].into_iter().flatten() {
+            wait::until(deadline, &format!("{} to listen at {address}", self.name), || {
+                self.check()?;
+                room.run(|| Ok(Some(TcpStream::connect_timeout(&address, CONNECT)?)))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// An error of ours with what its sidecars said last.
+    pub(crate) fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!("{error:#}\n{} said:\n{}", self.name, self.said())
+    }
+
     /// What its sidecars said last.
-    pub(crate) fn said(&self) -> String {
+    fn said(&self) -> String {
         let sidecars = self.programs.iter().filter(|(role, _)| **role != Role::Server);
         sidecars.flat_map(|(role, all)| all.iter().map(|one| format!("{}: {}\n", role.name(), one.said()))).collect()
+    }
+}
+
+/// A target that can be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recipe {
+    /// No sidecars.
+    Direct,
+    /// Ours.
+    Tulle(tulle::Variant),
+    /// One of the others.
+    Peer(peers::Kind),
+}
+
+impl Recipe {
+    /// All, in the order of reports.
+    pub(crate) fn all() -> Vec<Self> {
+        let ours = tulle::VARIANTS.map(Self::Tulle);
+        let others = peers::KINDS.map(Self::Peer);
+        [Self::Direct].into_iter().chain(ours).chain(others).collect()
+    }
+
+    /// Its name in reports and on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => DIRECT,
+            Self::Tulle(variant) => variant.name,
+            Self::Peer(kind) => kind.name,
+        }
+    }
+
+    /// What it is compared in.
+    pub(crate) fn class(self) -> Class {
+        match self {
+            Self::Direct => Class::Direct,
+            Self::Tulle(variant) => variant.class,
+            Self::Peer(kind) => kind.class(),
+        }
+    }
+
+    /// Whether its key exchange has a post-quantum part.
+    pub(crate) fn is_hybrid(self) -> bool {
+        matches!(self, Self::Tulle(variant) if variant.hybrid)
+    }
+
+    /// Starts it and waits until it takes connections.
+    pub(crate) fn start(self, ground: &Ground<'_>, site: Site) -> Result<Target> {
+        match self {
+            Self::Direct => direct(ground, site),
+            Self::Tulle(variant) => tulle::start(ground, site, variant),
+            Self::Peer(kind) => peers::start(ground, site, kind),
+        }
     }
 }
 
@@ -109,8 +216,13 @@ pub(crate) struct Ground<'a> {
     pub(crate) folder: PathBuf,
     pub(crate) placement: Option<&'a Placement>,
     pub(crate) plane: Option<&'a ControlPlane>,
-    /// The sidecar's binary.
+    /// Tulle's sidecar.
     pub(crate) proxy: &'a Path,
+    /// Certificates of all others.
+    pub(crate) peers: &'a Authority,
+    pub(crate) tools: &'a Tools,
+    /// Connections its sidecars must be able to carry, each with one behind it.
+    pub(crate) connections: u32,
     /// Data threads of each sidecar.
     pub(crate) workers: usize,
 }
@@ -144,7 +256,7 @@ enum At {
 impl At {
     fn addresses(self, site: &Site) -> Addresses {
         let at = |port| self.socket(site, port);
-        Addresses { http: vec![at(HTTP), at(TCP)], grpc: at(GRPC) }
+        Addresses { http: vec![at(HTTP), at(TCP)], grpc: at(GRPC), stream: at(STREAM) }
     }
 
     fn socket(self, site: &Site, port: u16) -> SocketAddr {
@@ -156,9 +268,13 @@ impl At {
 }
 
 /// No sidecars: what the load generator, the wire and the server cost by themselves.
-pub(crate) fn direct(ground: &Ground<'_>, site: Site) -> Result<Target> {
+fn direct(ground: &Ground<'_>, site: Site) -> Result<Target> {
     let programs = [(Role::Server, ground.server(&site, At::Pod)?)].into();
     let at = |port| Some(SocketAddr::from((site.pod_b(), port)));
-    let entries = Entries { http: at(HTTP), grpc: at(GRPC), fresh: at(HTTP), bytes: at(TCP) };
-    Ok(Target { name: "direct".to_owned(), site, entries, programs })
+    let entries = Entries { http: at(HTTP), grpc: at(GRPC), stream: at(STREAM), fresh: None };
+    let (name, class) = (DIRECT.to_owned(), Class::Direct);
+    let mut target =
+        Target { name, folder: ground.folder.clone(), class, site, entries, mtls: None, alpn: None, programs };
+    target.wait_until_it_listens(DEADLINE)?;
+    Ok(target)
 }

@@ -1,21 +1,22 @@
 //! (shell) One measured window: a load generator runs, and the counters of all roles are read at its beginning and its end.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
 use tulle_e2e::{command, interrupt};
 
 use crate::load::Seen;
+use crate::process;
 use crate::rooms::Cpus;
-use crate::scenarios::{Scenario, Tool};
+use crate::scenarios::Scenario;
 use crate::targets::{Role, Target};
-use crate::{parse, process};
 
 /// A load generator that runs this much longer than it should is ended.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,10 +36,12 @@ pub(crate) struct Window {
     pub(crate) foreign_cpus: f64,
     /// Resident memory at the end by role, KiB.
     pub(crate) resident_kib: BTreeMap<&'static str, u64>,
+    /// Steps of a fixed loop for each microsecond of CPU time, before and after.
+    pub(crate) speed: f64,
 }
 
 impl Window {
-    /// CPU time of both sidecars for one request, in microseconds.
+    /// CPU time of a role for one request, in microseconds.
     pub(crate) fn cpu_us(&self, role: &str) -> f64 {
         self.cpu_ns.get(role).copied().unwrap_or_default() as f64 / 1e3 / self.seen.requests as f64
     }
@@ -46,6 +49,12 @@ impl Window {
     /// The same for both sidecars together.
     pub(crate) fn sidecars_us(&self) -> f64 {
         self.cpu_us(Role::Outbound.name()) + self.cpu_us(Role::Inbound.name())
+    }
+
+    /// CPU time of a role for a GiB of bodies, in milliseconds.
+    pub(crate) fn cpu_ms_per_gib(&self, role: &str) -> f64 {
+        let gib = self.seen.bytes as f64 / f64::from(1 << 30);
+        self.cpu_ns.get(role).copied().unwrap_or_default() as f64 / 1e6 / gib
     }
 
     /// Answers a second.
@@ -80,23 +89,21 @@ pub(crate) fn measure(
     cpus: Option<&Cpus>,
 ) -> Result<Window> {
     let address = target.entries.get(scenario.entry).context("the target has no such entry")?;
-    let command = command_of(scenario.tool, address, seconds);
+    let command = scenario.tool.command(address, seconds, &target.folder);
     let limit = Duration::from_secs_f64(seconds) + PATIENCE;
+    let speed = speed();
     let children = process::ended_children_ns();
     let run = Run::start(target, command, cpus)?;
     let (output, begin, end) = run.wait(target, limit).with_context(|| format!("{} {}", target.name, scenario.name))?;
-    let mut seen: Seen = match scenario.tool {
-        Tool::Rate(_) | Tool::Pump { .. } => serde_json::from_str(output.lines().last().unwrap_or_default())
-            .context("the load generator said nothing")?,
-        Tool::Wrk { .. } => parse::wrk(&output)?,
-    };
+    let mut seen = scenario.tool.read(&output)?;
     if seen.cpu_ns == 0 {
         seen.cpu_ns = process::ended_children_ns() - children;
     }
-    Ok(window(target, scenario, round, seen, &begin, &end))
+    let window = window(target, scenario, seen, &begin, &end);
+    Ok(Window { round, speed: f64::midpoint(speed, self::speed()), ..window })
 }
 
-fn window(target: &Target, scenario: &Scenario, round: usize, seen: Seen, begin: &Counters, end: &Counters) -> Window {
+fn window(target: &Target, scenario: &Scenario, seen: Seen, begin: &Counters, end: &Counters) -> Window {
     let mut cpu_ns: BTreeMap<&'static str, u64> =
         (0..3).map(|at| (Role::ALL[at].name(), end.roles[at].saturating_sub(begin.roles[at]))).collect();
     cpu_ns.insert("load", seen.cpu_ns);
@@ -107,42 +114,27 @@ fn window(target: &Target, scenario: &Scenario, round: usize, seen: Seen, begin:
     Window {
         target: target.name.clone(),
         scenario: scenario.name,
-        round,
+        round: 0,
         seen,
         cpu_ns,
         foreign_cpus: (foreign / elapsed).max(0.0),
         resident_kib: resident.into(),
+        speed: 0.0,
     }
 }
 
-fn command_of(tool: Tool, address: SocketAddr, seconds: f64) -> Command {
-    let ours = |mode: &str| {
-        // This program: its load generator is a hidden command.
-        let mut command = Command::new("/proc/self/exe");
-        command.args(["bench-load", mode]).arg(address.to_string()).arg(format!("--seconds={seconds}"));
-        command
-    };
-    match tool {
-        Tool::Rate(rate) => {
-            let mut command = ours("rate");
-            command.arg(format!("--rate={rate}"));
-            command
-        }
-        Tool::Pump { path } => {
-            let mut command = ours("pump");
-            command.arg(format!("--path={path}"));
-            command
-        }
-        Tool::Wrk { connections, close } => {
-            let mut command = Command::new("wrk");
-            command.args(["-t1", "--latency", &format!("-c{connections}"), &format!("-d{}s", seconds.ceil())]);
-            if close {
-                command.args(["-H", "connection: close"]);
-            }
-            command.arg(format!("http://{address}/"));
-            command
-        }
+/// Steps of a fixed loop for each microsecond of CPU time. Where it changes, the machine is not the same from window to window: its
+/// host has other guests, or its clock changes.
+fn speed() -> f64 {
+    const STEPS: u32 = 2_000_000;
+    let begin = clock_gettime(ClockId::ThreadCPUTime);
+    let mut value = 1_u64;
+    for step in 0..STEPS {
+        value = black_box(value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(step)));
     }
+    let end = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = (end.tv_sec - begin.tv_sec) as f64 + (end.tv_nsec - begin.tv_nsec) as f64 / 1e9;
+    f64::from(STEPS) / (seconds * 1e6)
 }
 
 /// A load generator that runs.

@@ -10,9 +10,9 @@ use tulle_core::sidecar::{HEALTH_PORT, ISSUER_PORT, PROXY_UID, env};
 use tulle_e2e::http::{self, Machine, Request};
 use tulle_e2e::{command, wait};
 
-use super::{At, Entries, Ground, Role, TUNABLES, Target};
+use super::{At, Class, Entries, Ground, Role, TUNABLES, Target};
 use crate::control_plane::{API_PORT, SYSTEM};
-use crate::mesh::{self, GRPC, HTTP, Pod, TCP};
+use crate::mesh::{self, GRPC, HTTP, Pod, STREAM, TCP};
 use crate::program::Program;
 use crate::rooms::Room;
 use crate::site::{HUB, Site};
@@ -29,22 +29,22 @@ pub(crate) struct Variant {
     pub(crate) redirect: bool,
     /// Whether the key exchange is the shipped hybrid one.
     pub(crate) hybrid: bool,
-    /// Whether only the port that carries bytes is of interest.
-    pub(crate) bytes: bool,
+    /// What it is compared in.
+    pub(crate) class: Class,
 }
 
 /// All of them.
 pub(crate) const VARIANTS: [Variant; 4] = [
-    Variant { name: "tulle", redirect: false, hybrid: false, bytes: false },
-    Variant { name: "tulle-redirect", redirect: true, hybrid: false, bytes: false },
-    Variant { name: "tulle-hybrid", redirect: false, hybrid: true, bytes: false },
-    Variant { name: "tulle-tcp", redirect: false, hybrid: false, bytes: true },
+    Variant { name: "tulle", redirect: false, hybrid: false, class: Class::Http },
+    Variant { name: "tulle-redirect", redirect: true, hybrid: false, class: Class::Http },
+    Variant { name: "tulle-hybrid", redirect: false, hybrid: true, class: Class::Handshake },
+    Variant { name: "tulle-tcp", redirect: false, hybrid: false, class: Class::Bytes },
 ];
 
 /// Starts server and sidecars and waits until both sidecars are ready.
-pub(crate) fn start(ground: &Ground<'_>, site: Site, variant: Variant) -> Result<Target> {
+pub(super) fn start(ground: &Ground<'_>, site: Site, variant: Variant) -> Result<Target> {
     let plane = ground.plane.context("Tulle was asked for without a control plane")?;
-    let namespace = format!("bench-{}", variant.name);
+    let namespace = format!("bench-{}", site.number());
     mesh::register(plane, &namespace, &site)?;
     let at = if variant.redirect { At::Pod } else { At::Loopback };
     let server = ground.server(&site, at)?;
@@ -67,14 +67,18 @@ pub(crate) fn start(ground: &Ground<'_>, site: Site, variant: Variant) -> Result
     let inbound = sidecar(Pod::Server, &site.b, Role::Inbound, ground.b())?;
     let outbound = sidecar(Pod::Client, &site.a, Role::Outbound, ground.a())?;
     let entry = |port| Some(SocketAddr::from((site.service(0), port)));
-    let entries = if variant.bytes {
-        Entries { http: entry(TCP), fresh: entry(TCP), bytes: entry(TCP), grpc: None }
-    } else {
+    let bytes = entry(TCP);
+    let entries = match variant.class {
+        Class::Bytes => Entries { http: bytes, fresh: bytes, ..Entries::default() },
         // An HTTP port always pools; a port of bytes makes a handshake for each connection.
-        Entries { http: entry(HTTP), grpc: entry(GRPC), fresh: entry(TCP), bytes: None }
+        _ => Entries { http: entry(HTTP), grpc: entry(GRPC), stream: entry(STREAM), fresh: bytes },
     };
     let programs = [(Role::Outbound, outbound), (Role::Inbound, inbound), (Role::Server, server)].into();
-    let mut target = Target { name: variant.name.to_owned(), site, entries, programs };
+    let port = if variant.class == Class::Bytes { TCP } else { HTTP };
+    let mtls = Some(SocketAddr::from((site.pod_b(), port)));
+    let alpn = Some(if variant.class == Class::Bytes { "tulle/tcp" } else { "tulle/h1" });
+    let (name, class) = (variant.name.to_owned(), variant.class);
+    let mut target = Target { name, folder: ground.folder.clone(), class, site, entries, mtls, alpn, programs };
     wait_until_ready(&mut target)?;
     Ok(target)
 }
@@ -90,7 +94,7 @@ fn wait_until_ready(target: &mut Target) -> Result<()> {
             }
             Ok(Some(()))
         });
-        ready.with_context(|| format!("{}:\n{}", target.name, target.said()))?;
+        ready.map_err(|error| target.explain(&error))?;
     }
     Ok(())
 }
@@ -141,7 +145,7 @@ fn environment(
         (TUNABLES.0, text(TUNABLES.1)),
     ];
     if !variant.redirect {
-        let ports = [HTTP, GRPC, TCP];
+        let ports = [HTTP, GRPC, STREAM, TCP];
         variables.push((env::CAPTURE, text("listen")));
         variables.push(match pod {
             Pod::Client => (env::LISTEN_OUTBOUND, ports.map(|port| format!("{}:{port}", site.service(0))).join(",")),
