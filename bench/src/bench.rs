@@ -211,9 +211,10 @@ impl Bench<'_> {
                 continue;
             }
             let target = self.start(recipe, 1, self.connections_max, true)?;
+            let before = hold::resident(&target);
             for connections in HELD[usize::from(self.choice.quick)] {
                 let connections = (*connections).min(self.connections_max);
-                let found = hold::measure(&target, connections, Some(&self.placement.a))
+                let found = hold::measure(&target, connections, before, Some(&self.placement.a))
                     .map_err(|error| target.explain(&error))?;
                 report::held(&found);
                 held.push(found);

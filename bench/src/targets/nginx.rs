@@ -12,6 +12,9 @@ use crate::server::nginx_command;
 /// Idle connections kept to a server, for each worker.
 const KEPT: u32 = 256;
 
+/// Those that are no connections of the application: listeners, and idle ones to the server.
+const OTHER_CONNECTIONS: u32 = 500;
+
 /// Writes the configuration and says how to start it.
 pub(super) fn command(peer: &Peer<'_>, wiring: &Wiring, side: Side) -> Result<Command> {
     let name = format!("{}.nginx.conf", side.name());
@@ -28,7 +31,7 @@ fn configuration(peer: &Peer<'_>, wiring: &Wiring, side: Side) -> Result<String>
         writeln!(text, "load_module {}/ngx_stream_module.so;", peer.tools.nginx_modules()?.display())?;
     }
     writeln!(text, "worker_processes {};\npid {}.pid;\nerror_log stderr warn;", peer.workers, side.name())?;
-    writeln!(text, "events {{ worker_connections {}; }}", 2 * peer.connections)?;
+    writeln!(text, "events {{ worker_connections {}; }}", 2 * peer.connections + OTHER_CONNECTIONS)?;
     if bytes {
         let on = if side == Side::Outbound { "    proxy_ssl on;\n" } else { "" };
         writeln!(text, "stream {{\n{on}{}", tls(peer, side, "proxy"))?;
