@@ -60,6 +60,7 @@ impl TestCa {
     }
 
     /// The root certificate.
+    #[cfg(test)]
     pub(crate) fn pem(&self) -> &str {
         &self.pem
     }
