@@ -48,7 +48,9 @@ pub(crate) enum Call {
     Get,
     /// A small message answered by a small message.
     Unary,
-    /// A stream of small messages.
+    /// A stream of small messages at a fixed pace.
+    PacedStream,
+    /// A stream of small messages as fast as they go.
     Stream,
 }
 
@@ -131,7 +133,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "grpc-stream",
-        about: "4 connections of 4 gRPC streams of messages of 128 bytes, each written by itself; counted in messages",
+        about: "4 connections of 4 gRPC streams, 20,000 messages of 128 bytes a second, each sent by itself; counted in messages",
+        entry: Entry::Stream,
+        tool: Tool::H2load { connections: 4, streams: 4, call: Call::PacedStream },
+        classes: REQUESTS,
+        seconds: 3.0,
+        quick: None,
+    },
+    Scenario {
+        name: "grpc-stream-max",
+        about: "the same as fast as the messages go; counted in messages",
         entry: Entry::Stream,
         tool: Tool::H2load { connections: 4, streams: 4, call: Call::Stream },
         classes: REQUESTS,
@@ -204,7 +215,7 @@ impl Tool {
                 ]);
                 if call != Call::Get {
                     command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
-                    command.arg("-d").arg(folder.join("unary"));
+                    command.arg("-d").arg(folder.join(if call == Call::PacedStream { "tiny" } else { "unary" }));
                 }
                 let path = if call == Call::Get { "" } else { "unary" };
                 command.arg(format!("http://{address}/{path}"));
@@ -221,7 +232,9 @@ impl Tool {
                 serde_json::from_str(line).context("the load generator said nothing")
             }
             Self::Wrk { .. } => parse::wrk(output),
-            Self::H2load { call, .. } => parse::h2load(output, (call == Call::Stream).then_some(stream::MESSAGE_BYTES)),
+            Self::H2load { call, .. } => {
+                parse::h2load(output, matches!(call, Call::Stream | Call::PacedStream).then_some(stream::MESSAGE_BYTES))
+            }
         }
     }
 }

@@ -45,6 +45,7 @@ pub(crate) fn start(room: &Room, folder: &Path, addresses: &Addresses, cpus: Opt
     fs::write(files.join("index.html"), "x".repeat(BODY_BYTES))?;
     fs::write(files.join("unary"), "x".repeat(UNARY_BYTES))?;
     fs::write(folder.join("unary"), "x".repeat(UNARY_BYTES))?;
+    fs::write(folder.join("tiny"), "x".repeat(5))?;
     let listen: String = addresses.http.iter().map(|address| format!("listen {address} backlog=4096;\n")).collect();
     let text = NGINX.replace("@LISTEN@", &listen).replace("@BODY@", &"x".repeat(BODY_BYTES));
     fs::write(folder.join("server.nginx.conf"), text)?;

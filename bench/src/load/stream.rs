@@ -1,4 +1,5 @@
-//! A server of gRPC streams: HTTP/2 without TLS, small messages, each written by itself as soon as the window allows.
+//! A server of gRPC streams: HTTP/2 without TLS, small messages, each written by itself. A request of a few bytes is answered at a fixed
+//! pace; a longer one as fast as the windows allow.
 //!
 //! Only what HTTP/2 (RFC 9113) demands of such a server is here: settings, pings and windows are answered, a request's headers are
 //! not looked at.
@@ -8,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -17,6 +18,10 @@ pub(crate) const MESSAGE_BYTES: usize = 128;
 /// Messages of one stream.
 pub(crate) const MESSAGES: usize = 1000;
 
+/// Time between two messages of a stream at the fixed pace: 16 streams make 20,000 messages a second.
+const PACE: Duration = Duration::from_micros(800);
+/// A request with fewer bytes asks for the fixed pace.
+const SHORT_REQUEST_BYTES: usize = 64;
 /// Connections served at a time; more wait.
 const CONNECTIONS: usize = 64;
 /// A client that does not read has left.
@@ -72,12 +77,18 @@ fn send_for_ever(current: &Mutex<Option<Connection>>, changed: &Condvar) {
     let mut connection = lock(current);
     loop {
         match connection.as_mut().map(Connection::send_a_round) {
-            Some(Ok(true)) => {
+            Some(Ok(Next::Now)) => {
                 drop(connection); // the reader's turn
                 connection = lock(current);
             }
+            Some(Ok(Next::At(due))) => {
+                let wait = due.saturating_duration_since(Instant::now());
+                connection = changed.wait_timeout(connection, wait).unwrap_or_else(PoisonError::into_inner).0;
+            }
             Some(Err(_)) => *connection = None,
-            Some(Ok(false)) | None => connection = changed.wait(connection).unwrap_or_else(PoisonError::into_inner),
+            Some(Ok(Next::WhenAsked)) | None => {
+                connection = changed.wait(connection).unwrap_or_else(PoisonError::into_inner);
+            }
         }
     }
 }
@@ -114,10 +125,22 @@ struct Connection {
     message: Vec<u8>,
 }
 
-/// A stream that is being answered.
+/// A stream that is being asked or answered.
 struct Open {
     window: i64,
     left: usize,
+    asked_bytes: usize,
+    /// When its next message may be sent; `None` while the request is not whole.
+    due: Option<Instant>,
+}
+
+/// When a connection has something to send again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Now,
+    At(Instant),
+    /// When a frame has arrived.
+    WhenAsked,
 }
 
 /// One frame (RFC 9113 §4.1).
@@ -145,24 +168,40 @@ impl Connection {
         Ok(())
     }
 
-    /// A message on each stream that may have one; whether there was any.
-    fn send_a_round(&mut self) -> Result<bool> {
-        let mut sent = false;
-        let length = MESSAGE_BYTES as i64;
+    /// A message on each stream that may have one; when the next is due.
+    fn send_a_round(&mut self) -> Result<Next> {
+        let (length, now) = (MESSAGE_BYTES as i64, Instant::now());
+        let mut next = Next::WhenAsked;
         for (id, open) in &mut self.open {
-            if open.left == 0 || open.window < length || self.window < length {
+            let Some(due) = open.due.filter(|_| open.window >= length && self.window >= length) else { continue };
+            if due > now {
+                next = next.earlier(due);
                 continue;
             }
             self.stream.write_all(&frame(DATA, 0, *id, &self.message))?;
             open.window -= length;
             self.window -= length;
             open.left -= 1;
-            sent = true;
+            if open.asked_bytes < SHORT_REQUEST_BYTES {
+                open.due = Some(due + PACE);
+                next = next.earlier(due + PACE);
+            } else {
+                next = Next::Now;
+            }
         }
         for (id, _) in self.open.extract_if(.., |_, open| open.left == 0) {
             self.stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, id, &trailers()))?;
         }
-        Ok(sent)
+        Ok(next)
+    }
+
+    /// Answers a request that is whole.
+    fn answer(&mut self, id: u32) -> Result<()> {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.due = Some(Instant::now());
+            self.stream.write_all(&frame(HEADERS, END_HEADERS, id, &headers()))?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, frame_in: Frame) -> Result<()> {
@@ -186,19 +225,21 @@ impl Connection {
                 }
             }
             HEADERS => {
-                self.open.insert(stream, Open { window: self.first_window, left: MESSAGES });
-                self.stream.write_all(&frame(HEADERS, END_HEADERS, stream, &headers()))?;
+                let open = Open { window: self.first_window, left: MESSAGES, asked_bytes: 0, due: None };
+                self.open.entry(stream).or_insert(open);
             }
-            DATA => {
+            DATA if !payload.is_empty() => {
                 // What a request says is not read; its bytes are given back at once.
                 let length = u32::try_from(payload.len())?.to_be_bytes();
-                if !payload.is_empty() {
-                    self.stream.write_all(&frame(WINDOW_UPDATE, 0, 0, &length))?;
-                }
+                self.stream.write_all(&frame(WINDOW_UPDATE, 0, 0, &length))?;
+                self.open.entry(stream).and_modify(|open| open.asked_bytes += payload.len());
             }
             RST_STREAM => drop(self.open.remove(&stream)),
             GOAWAY => bail!("the client leaves"),
             _ => {}
+        }
+        if matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0 {
+            self.answer(stream)?;
         }
         Ok(())
     }
@@ -208,6 +249,16 @@ impl Connection {
         let by = first - self.first_window;
         self.first_window = first;
         self.open.values_mut().for_each(|open| open.window += by);
+    }
+}
+
+impl Next {
+    fn earlier(self, due: Instant) -> Self {
+        match self {
+            Self::Now => self,
+            Self::At(other) => Self::At(other.min(due)),
+            Self::WhenAsked => Self::At(due),
+        }
     }
 }
 
@@ -250,6 +301,15 @@ fn parse(bytes: &mut Vec<u8>) -> Result<Option<Frame>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_earliest_message_decides_when_to_send() {
+        let now = Instant::now();
+        let later = now + PACE;
+        assert_eq!(Next::WhenAsked.earlier(later).earlier(now), Next::At(now));
+        assert_eq!(Next::At(now).earlier(later), Next::At(now));
+        assert_eq!(Next::Now.earlier(now), Next::Now);
+    }
 
     #[test]
     fn frames_are_read_as_they_are_written() {

@@ -36,7 +36,10 @@ const NOTES: &[(&str, &str)] = &[
      X25519MLKEM768, which no other target has.",
     ),
     ("bulk", "The server sends its file with `sendfile`."),
-    ("grpc-stream", "A sidecar may join small DATA frames into larger ones; what is counted is messages all the same."),
+    (
+        "grpc-stream-max",
+        "A sidecar may join small DATA frames into larger ones; what is counted is messages all the same.",
+    ),
 ];
 
 /// The whole report.
