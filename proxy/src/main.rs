@@ -14,9 +14,12 @@ mod exchange;
 mod h1;
 mod health;
 mod http;
+mod http2;
 mod identity;
 mod inbound;
 mod io;
+#[cfg(test)]
+mod lab;
 mod listen;
 mod metrics;
 mod outbound;
@@ -25,7 +28,6 @@ mod redirect;
 mod tcp;
 mod tls;
 mod upstream;
-mod view;
 mod worker;
 
 use clap::{Parser, Subcommand};
