@@ -5,7 +5,7 @@ mod tls;
 
 use std::fs::{self, File};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -60,6 +60,11 @@ impl Capture {
         }
         pcap::streams(&fs::read(&self.file).context("tcpdump wrote no file")?)
     }
+}
+
+/// Reads a file that tcpdump wrote on interface `any`.
+pub fn streams_in(file: &Path) -> Result<Streams> {
+    pcap::streams(&fs::read(file).with_context(|| format!("cannot read {}", file.display()))?)
 }
 
 impl Drop for Capture {

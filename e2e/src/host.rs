@@ -41,6 +41,25 @@ pub const COMPONENT_BUILD: &[Package] = &[
 /// Needed to compile static binaries.
 pub const IMAGE_BUILD: &[Package] = &[package("gcc", "gcc"), package("musl-tools", "musl-gcc")];
 
+/// Needed to count instructions.
+pub const COUNTING: &[Package] = &[package("valgrind", "valgrind")];
+
+/// Needed to compare the mesh with others: load generators, servers, and two of those others.
+pub const BENCHMARK: &[Package] = &[
+    package("iproute2", "ip"),
+    package("util-linux", "nsenter"),
+    package("mount", "mount"),
+    package("tcpdump", "tcpdump"),
+    package("openssl", "openssl"),
+    package("curl", "curl"),
+    package("wrk", "wrk"),
+    package("nghttp2-client", "h2load"),
+    package("nghttp2-server", "nghttpd"),
+    package("nginx-light", "nginx"),
+    package("libnginx-mod-stream", "/usr/lib/nginx/modules/ngx_stream_module.so"),
+    package("haproxy", "haproxy"),
+];
+
 /// Installs what is missing of `packages` with apt-get when run as root, and otherwise says what to install.
 pub fn ensure(packages: &[Package]) -> Result<()> {
     let missing: Vec<&str> =

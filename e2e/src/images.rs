@@ -8,7 +8,7 @@ mod mesh;
 mod system;
 
 pub use archive::{Image, digest_of};
-pub use mesh::{Built, MeshImages};
+pub use mesh::{Built, MeshImages, compile};
 pub use system::SystemImages;
 
 /// The prefix of all our images.

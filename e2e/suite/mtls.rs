@@ -18,6 +18,8 @@ use peer::Outcome;
 /// Policies and certificates reach proxies within milliseconds; this is for a machine that is busy.
 const SOON: Duration = Duration::from_secs(20);
 const TLS13: u16 = 0x0304;
+/// TLS_AES_128_GCM_SHA256, RFC 8446 §B.4.
+const AES_128_GCM: u16 = 0x1301;
 
 /// Bytes between two meshed pods hold no plaintext, and TLS is 1.3 with the post-quantum hybrid.
 ///
@@ -36,7 +38,7 @@ pub(crate) fn wire(context: &Context) -> Result<()> {
         "the request or its answer was readable on the wire".to_owned()
     })?;
     let server = pods::ip(&pods::one(context.kubectl(), "app=server")?)?;
-    let wanted = Hello { version: TLS13, group: Some(X25519_MLKEM768) };
+    let wanted = Hello { version: TLS13, cipher: AES_128_GCM, group: Some(X25519_MLKEM768) };
     let answers = meshed.0.iter().filter(|((from, _), bytes)| from.ip() == server && !bytes.is_empty());
     for ((from, to), bytes) in answers {
         let hello = server_hello(bytes)

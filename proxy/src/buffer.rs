@@ -1,16 +1,16 @@
 //! Bytes between a read and a write, in blocks a data thread keeps for reuse: a connection without bytes holds no memory.
 //!
-//! Blocks come in three sizes. The smallest holds nearly every head, the middle one a TLS record, the largest is what bulk transfer reads
-//! at once. A block that was given back is the next one taken, so a busy thread works on the same few warm pages.
+//! Blocks come in three sizes. The smallest holds nearly every head, the middle one a TLS record, the largest what bulk transfer moves
+//! at once: four records. A block that was given back is the next one taken, so a busy thread works on the same few warm pages.
 
 use std::cell::RefCell;
 
 /// Sizes of blocks.
-const CLASSES: [usize; 3] = [4 * 1024, 20 * 1024, 64 * 1024];
+const CLASSES: [usize; 3] = [4 * 1024, 20 * 1024, 68 * 1024];
 /// Bytes of free blocks a thread keeps of each size; more is given back to the allocator.
 const KEPT_BYTES: usize = 256 * 1024;
 
-/// Room of the largest block: what a caller may ask for in one piece.
+/// Room of the largest block: 64 KiB as four TLS records (65,624 bytes) and more.
 pub(crate) const LARGEST: usize = CLASSES[2];
 /// Room of the middle block: a TLS record of the largest size (RFC 8446 §5.2: 16,645 bytes) and more.
 pub(crate) const RECORD: usize = CLASSES[1];
@@ -94,6 +94,12 @@ impl Buffer {
             self.clear();
             give(std::mem::take(&mut self.block));
         }
+    }
+
+    /// Whether it holds a block.
+    #[cfg(test)]
+    pub(crate) fn has_block(&self) -> bool {
+        !self.block.is_empty()
     }
 
     #[cold]

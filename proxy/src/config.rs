@@ -189,6 +189,16 @@ impl Config {
         Config::read(&Variables(&|name| std::env::var(name).ok()))
     }
 
+    /// Reads settings given by name.
+    ///
+    /// # Errors
+    /// The first that is missing or unusable.
+    #[cfg(any(test, feature = "lab"))]
+    pub(crate) fn from_pairs(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let find = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Config::read(&Variables(&find))
+    }
+
     fn read(variables: &Variables<'_>) -> Result<Config, ConfigError> {
         let pod = Pod::read(variables)?;
         let system_namespace = Namespace::new(variables.required(env::SYSTEM_NAMESPACE, FROM_WEBHOOK)?);

@@ -22,10 +22,12 @@ use crate::metrics::render::DataPath;
 use crate::metrics::state::State;
 use crate::probe::Prober;
 use crate::worker::Shared;
-use crate::{capture, listen};
+use crate::{capture, listen, memory};
 
 /// Pause between attempts to prove capture.
 const PROOF_PAUSE: Duration = Duration::from_millis(200);
+/// Time after readiness in which the first connections are made and their code is read.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// Starts the tasks. They end with `shutdown`.
 pub(crate) async fn start(
@@ -72,6 +74,13 @@ pub(crate) async fn start(
     Ok(())
 }
 
+/// Waits until start-up is over and gives back what only it needed, once.
+async fn settle() {
+    tokio::time::sleep(SETTLED).await;
+    memory::release_start_up();
+    std::future::pending().await
+}
+
 /// Keeps readiness true to its parts. Capture is proven once: the rules live as long as the pod's network namespace.
 /// Where none was chosen there is nothing to prove.
 async fn follow_readiness(
@@ -89,6 +98,7 @@ async fn follow_readiness(
     });
     let by_configuration = matches!(shared.config.capture, Capture::Listen { .. });
     let mut readiness = Readiness { capture: by_configuration, ..Readiness::default() };
+    let mut settled = std::pin::pin!(settle());
     loop {
         readiness.certificate = identity.borrow_and_update().is_usable();
         readiness.discovery = *initialised.borrow_and_update();
@@ -97,6 +107,7 @@ async fn follow_readiness(
         }
         tokio::select! {
             () = proof.as_mut(), if !readiness.capture => readiness.capture = true,
+            () = settled.as_mut(), if readiness.is_ready() => {}
             Ok(()) = identity.changed() => {}
             Ok(()) = initialised.changed() => {}
             else => return,

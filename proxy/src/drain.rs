@@ -4,7 +4,7 @@
 //! `connection: close`. The proxy leaves as soon as nothing is open, or when the kubelet ends the grace period.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
     leaving: CancellationToken,
+    /// The same as a flag: asking the token takes a lock, and each request asks.
+    begun: Arc<AtomicBool>,
     open: Arc<AtomicUsize>,
 }
 
@@ -27,12 +29,13 @@ pub(crate) struct Open(Arc<AtomicUsize>);
 impl Drain {
     /// Begins to drain.
     pub(crate) fn start(&self) {
+        self.begun.store(true, Ordering::Release);
         self.leaving.cancel();
     }
 
     /// Whether answers should announce the end of their connection.
     pub(crate) fn is_draining(&self) -> bool {
-        self.leaving.is_cancelled()
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Resolves when draining begins.

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tulle_core::authz::MtlsMode;
 use tulle_core::codes::Reason;
 use tulle_core::identity::SpiffeId;
@@ -32,7 +31,7 @@ use crate::metrics::{Labels, Side};
 use crate::tls::{Hello, MeshProtocol, mesh_hello, peer_identity};
 use crate::upstream::Way;
 use crate::worker::Worker;
-use crate::{listen, tcp};
+use crate::{listen, tcp, tls};
 
 /// Time for a handshake, first byte to last.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -90,7 +89,7 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failur
                 Ok(None) | Err(_) => return Ok(()),
             }
         }
-        Ok(None) => return plain::silent(worker, dialled, caller, stream).await,
+        Ok(None) => return Box::pin(plain::silent(worker, dialled, caller, stream)).await,
         Err(_) => return Ok(()),
     };
     open(worker, dialled, caller, stream, opening).await
@@ -132,18 +131,19 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
     let Some(config) = worker.shared.tls.server() else {
         return Err(failed(format!("{caller} called before this proxy had a certificate")));
     };
-    let handshake = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
+    // Boxed: a handshake has kilobytes of state, which the future of every connection would carry.
+    let handshake = async { tls::accept(config, stream).await.map(Box::new) };
+    let handshake = timeout(HANDSHAKE, Box::pin(handshake)).await;
     let stream = match handshake {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(failed(format!("mTLS handshake from {caller}: {error}"))),
         Err(_) => return Err(failed(format!("mTLS handshake from {caller}: timed out"))),
     };
-    let (_, session) = stream.get_ref();
-    let peer = peer_identity(session.peer_certificates().unwrap_or_default())
+    let peer = peer_identity(stream.peer_certificates().unwrap_or_default())
         .map_err(|error| failed(format!("{caller}: {error}")))?;
-    let protocol = session.alpn_protocol().and_then(MeshProtocol::from_alpn);
+    let protocol = stream.alpn_protocol().and_then(MeshProtocol::from_alpn);
     let connection = Connection::new(worker, dialled, caller, Some(peer));
-    let stream = Stream::Accepted(Box::new(stream));
+    let stream = Stream::Tls(stream);
     match protocol {
         Some(MeshProtocol::H1) => http(connection, stream, Version::H1).await,
         Some(MeshProtocol::H2) => http(connection, stream, Version::H2).await,
@@ -156,7 +156,8 @@ async fn http(connection: Connection, stream: Stream, version: Version) -> Resul
     let drain = &connection.worker.shared.drain;
     let served = match version {
         Version::H1 => crate::h1::serve(&h1::Inbound::new(&connection), stream, drain).await,
-        Version::H2 => crate::http2::serve(&h2::Inbound::new(&connection), stream, drain).await,
+        // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
+        Version::H2 => Box::pin(crate::http2::serve(&h2::Inbound::new(&connection), stream, drain)).await,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "inbound connection ended");
@@ -211,3 +212,6 @@ fn labels(worker: &Worker, dialled: SocketAddr, peer: Option<&SpiffeId>) -> Labe
 async fn first_bytes(stream: &TcpStream) -> io::Result<Option<Opening>> {
     peek_until(stream, opening).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,30 +1,62 @@
 //! The one stream type of the data path: plaintext or TLS of either role, without a box around the plain case.
 
+mod intake;
+
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::{client, server};
+
+pub(crate) use intake::Intake;
+
+use crate::tls::TlsStream;
 
 /// A connection to or from a peer. TLS state is boxed: it is a kilobyte that plaintext connections should not carry.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// Plaintext.
     Plain(TcpStream),
-    /// TLS, accepted.
-    Accepted(Box<server::TlsStream<TcpStream>>),
-    /// TLS, dialled.
-    Dialled(Box<client::TlsStream<TcpStream>>),
+    /// TLS.
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// Shows bytes that arrived: those of TLS where they were decrypted, plaintext ones in `intake`. None: the peer has ended.
+    ///
+    /// # Errors
+    /// That of the connection; for TLS see [`TlsStream::poll_fill`].
+    pub(crate) fn poll_fill<'a>(
+        &'a mut self,
+        intake: &'a mut Intake,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<&'a [u8]>> {
+        match self {
+            Stream::Plain(stream) => {
+                if intake.bytes.is_empty() {
+                    ready!(intake.poll_read(stream, cx))?;
+                }
+                Poll::Ready(Ok(intake.bytes.filled()))
+            }
+            Stream::Tls(stream) => stream.poll_fill(cx),
+        }
+    }
+
+    /// Uses up `count` bytes of what [`poll_fill`](Self::poll_fill) showed.
+    pub(crate) fn consume(&mut self, intake: &mut Intake, count: usize) {
+        match self {
+            Stream::Plain(_) => intake.consume(count),
+            Stream::Tls(stream) => stream.consume(count),
+        }
+    }
 }
 
 macro_rules! forward {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             Stream::Plain($stream) => $call,
-            Stream::Accepted($stream) => $call,
-            Stream::Dialled($stream) => $call,
+            Stream::Tls($stream) => $call,
         }
     };
 }
@@ -51,8 +83,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Accepted(stream) => stream.is_write_vectored(),
-            Stream::Dialled(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -1,189 +1,145 @@
-//! A mesh for tests: proxies as data threads of their own, real sockets, real mutual TLS, and a world written by hand.
+//! Both sidecars of a call in one thread, without control plane: what the guard of the data path's cost runs.
 //!
-//! ```text
-//! test ──▶ service ▷ caller's proxy ══ mTLS ══▷ callees' proxies ──▶ applications of the test
-//! ```
+//! Certificates, the snapshot and the policies are made here; everything a request then passes is the shipped code. Callers, proxies
+//! and application talk over loopback within one thread, so the order of events, and with it the count of instructions, repeats.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-use tulle_core::authz::{MtlsMode, PolicySet};
-use tulle_core::name::{Namespace, ServiceRef};
-use tulle_core::retry::RetryPolicy;
-use tulle_core::route::{RouteTable, Rule};
+use tokio::net::TcpListener;
+use tulle_core::authz::{
+    Action, Authorization, Mtls, MtlsMode, Policy, PolicyName, PolicySet, Rule as Allow, Source, Workload,
+};
+use tulle_core::identity::SpiffeId;
+use tulle_core::name::{Namespace, ServiceAccountRef, ServiceRef};
+use tulle_core::route::{HeaderMatch, Match, RouteTable, Rule, StringMatch};
+use tulle_core::sidecar::env;
 use tulle_core::snapshot::{Backend, Destination, Endpoint, Port, Protocol, Service, Snapshot, Target, Transport};
-use tulle_core::split::Split;
+use tulle_core::split::{Split, Weight};
 
 use crate::access_log::AccessLog;
-use crate::config::{Api, Capture, Config, HostPort, Issuer, KeyExchange, Pod};
+use crate::config::Config;
 use crate::discovery;
 use crate::drain::Drain;
 use crate::metrics::Shard;
-use crate::redirect::Skip;
-use crate::tls::testing::{TRUST_DOMAIN, TestCa};
+use crate::tls::testing::TestCa;
 use crate::worker::{Shared, Worker};
-use crate::{inbound, outbound};
+use crate::{inbound, listen, outbound};
 
-const CALLER: &str = "spiffe://cluster.local/ns/shop/sa/caller";
-const CALLEE: &str = "spiffe://cluster.local/ns/shop/sa/web";
-/// The cluster IP, and the pods' addresses.
-const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 10));
-const CALLER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
-const CALLEE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
+const CALLER: &str = "spiffe://cluster.local/ns/shop/sa/web";
+const CALLEE: &str = "spiffe://cluster.local/ns/shop/sa/catalog";
+/// Addresses of the lab's two pods and of the Service between them.
+const CALLER_IP: &str = "127.0.1.1";
+const CALLEE_IP: &str = "127.0.1.2";
+const SERVICE_IP: &str = "127.0.1.3";
 
-/// What a rule of the Service says.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Rules {
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) retry: Option<RetryPolicy>,
-}
-
-/// A Service with one endpoint for each application, and a caller. Ends with its drop.
-pub(crate) struct Lab {
-    /// What the caller's application dials.
-    pub(crate) service: SocketAddr,
-    pub(crate) caller: Proxy,
-    pub(crate) callees: Vec<Proxy>,
-}
-
-/// A running data thread.
-pub(crate) struct Proxy {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) metrics: Arc<Shard>,
-    stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Lab {
-    /// A mesh in front of these applications.
-    pub(crate) fn new(applications: &[SocketAddr], rules: Option<Rules>) -> Lab {
-        let ca = TestCa::new("lab");
-        let mut callees = Vec::new();
-        let mut endpoints = Vec::new();
-        for application in applications {
-            let listener = TcpListener::bind((CALLEE_IP, 0)).unwrap();
-            let own = listener.local_addr().unwrap();
-            endpoints.push(Endpoint { address: own, transport: Transport::Mesh });
-            let config =
-                config(CALLEE_IP, CALLEE, Capture::Listen { outbound: vec![], inbound: vec![(own, *application)] });
-            callees.push(Proxy::start("inbound", config, &ca, CALLEE, nothing(), (None, Some(listener))));
-        }
-        let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();
-        let service = listener.local_addr().unwrap();
-        let config = config(CALLER_IP, CALLER, Capture::Listen { outbound: vec![service], inbound: vec![] });
-        let world = world(service, endpoints, rules);
-        let caller = Proxy::start("outbound", config, &ca, CALLER, world, (Some(listener), None));
-        Lab { service, caller, callees }
-    }
-}
-
-impl Proxy {
-    fn start(
-        name: &str,
-        config: Config,
-        ca: &TestCa,
-        identity: &str,
-        world: Snapshot,
-        (outbound, inbound): (Option<TcpListener>, Option<TcpListener>),
-    ) -> Proxy {
-        let (discovery, _) = discovery::new(&config);
-        discovery.snapshot().store(Arc::new(world));
-        let tls = ca.context(identity);
-        let access_log = AccessLog::default();
-        let shared = Arc::new(Shared { config, discovery, tls, drain: Drain::default(), access_log });
-        let (metrics, stop) = (Arc::<Shard>::default(), CancellationToken::new());
-        let thread = {
-            let (shared, metrics, stop) = (Arc::clone(&shared), Arc::clone(&metrics), stop.clone());
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-                let mut runtime = tokio::runtime::Builder::new_current_thread();
-                runtime.enable_all().build_local(Default::default()).unwrap().block_on(async move {
-                    let worker = Worker::new(shared, metrics);
-                    if let Some(listener) = outbound {
-                        tokio::task::spawn_local(outbound::run(Rc::clone(&worker), listen(listener)));
-                    }
-                    if let Some(listener) = inbound {
-                        tokio::task::spawn_local(inbound::run(worker, listen(listener)));
-                    }
-                    stop.cancelled().await;
-                });
-            })
-        };
-        Proxy { shared, metrics, stop, thread: Some(thread.unwrap()) }
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn listen(listener: TcpListener) -> tokio::net::TcpListener {
-    listener.set_nonblocking(true).unwrap();
-    tokio::net::TcpListener::from_std(listener).unwrap()
-}
-
-fn nothing() -> Snapshot {
-    Snapshot { generation: 1, targets: [].into(), policies: Arc::new(PolicySet::default()) }
-}
-
-fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) -> Snapshot {
-    let name = ServiceRef::new("shop", "web");
-    let identities = Arc::from([CALLEE.parse().unwrap()]);
-    let backend = Arc::new(Backend { service: name.clone(), port: service.port(), identities, endpoints });
-    let direct = Arc::new(Destination { service: name.clone(), backends: Some(Split::single(backend)) });
-    let rules = rules.into_iter().map(|Rules { timeout, retry }| Rule {
-        name: "lab".into(),
-        matches: vec![],
-        action: Split::single(Arc::clone(&direct)),
-        timeout,
-        retry,
-    });
-    let routes = RouteTable { rules: rules.collect() };
-    let port = Port { number: service.port(), protocol: Protocol::Http2, routes, direct };
-    let target = Target::Service(Arc::new(Service { name, ports: vec![port] }));
-    Snapshot { generation: 1, targets: [(service.ip(), target)].into(), policies: Arc::new(PolicySet::default()) }
-}
-
-fn config(ip: IpAddr, identity: &str, capture: Capture) -> Config {
-    let pod = Pod {
-        name: "pod".into(),
-        namespace: Namespace::from("shop"),
-        ips: vec![ip],
-        service_account: "default".into(),
-        workload: None,
+/// Starts both proxies in front of `application` on the current local runtime; the Service's address, to be dialled.
+///
+/// Features that a request passes: a header rule that does not fit, a prefix rule that does, a weighted split of two backends, mutual
+/// TLS, a STRICT policy with an ALLOW rule, metrics.
+///
+/// # Errors
+/// The addresses cannot be listened on.
+pub async fn start(application: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let ca = TestCa::new("lab");
+    let (service, pod) = (free(SERVICE_IP).await?, free(CALLEE_IP).await?);
+    let listens = format!("{pod}={application}");
+    let caller = config(CALLER_IP, "web", &[(env::LISTEN_OUTBOUND, &service.to_string())])?;
+    let callee = config(CALLEE_IP, "catalog", &[(env::LISTEN_INBOUND, &listens)])?;
+    let routes = Snapshot {
+        generation: 1,
+        targets: HashMap::from([(service.ip(), Target::Service(Arc::new(catalog(service.port(), pod)?)))]),
+        policies: Arc::default(),
     };
-    let nowhere = PathBuf::from("nowhere");
-    let operator = "spiffe://cluster.local/ns/tulle-system/sa/tulle-operator".parse().unwrap();
-    Config {
-        pod,
-        identity: identity.parse().unwrap(),
-        system_namespace: Namespace::from("tulle-system"),
-        trust_domain: TRUST_DOMAIN.parse().unwrap(),
-        issuer: Issuer {
-            address: HostPort { host: "localhost".into(), port: 1 },
-            identity: operator,
-            token_file: nowhere.clone(),
-        },
-        default_mtls: MtlsMode::Permissive,
-        workers: 1,
-        log: "info".into(),
-        access_log: false,
-        probes: [].into(),
-        cluster_domain: "cluster.local".into(),
-        skip: Skip::default(),
-        cluster_networks: vec![],
-        api: Api { url: "https://localhost".parse().unwrap(), token_file: nowhere.clone(), ca_file: nowhere.clone() },
-        labels_file: nowhere,
-        capture,
-        key_exchange: KeyExchange::X25519,
+    let policies = Snapshot { generation: 1, targets: HashMap::new(), policies: Arc::new(policies()) };
+    let caller = worker(caller, &ca, CALLER, routes);
+    let callee = worker(callee, &ca, CALLEE, policies);
+    for listener in listen::listen_at([&pod])? {
+        tokio::task::spawn_local(inbound::run(Rc::clone(&callee), listener));
     }
+    for listener in listen::listen_at([&service])? {
+        tokio::task::spawn_local(outbound::run(Rc::clone(&caller), listener));
+    }
+    Ok(service)
+}
+
+/// A port nobody uses.
+async fn free(ip: &str) -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((ip, 0)).await?.local_addr()?)
+}
+
+fn config(ip: &str, service_account: &str, listens: &[(&str, &str)]) -> anyhow::Result<Config> {
+    let mut pairs = vec![
+        (env::POD_NAME, "lab"),
+        (env::POD_NAMESPACE, "shop"),
+        (env::POD_IPS, ip),
+        (env::SERVICE_ACCOUNT, service_account),
+        (env::SYSTEM_NAMESPACE, "tulle-system"),
+        (env::TRUST_DOMAIN, "cluster.local"),
+        (env::ISSUER, "127.0.1.4:15012"),
+        (env::DEFAULT_MTLS, "PERMISSIVE"),
+        (env::CAPTURE, "listen"),
+        ("KUBERNETES_SERVICE_HOST", "127.0.1.4"),
+        ("KUBERNETES_SERVICE_PORT", "6443"),
+    ];
+    pairs.extend_from_slice(listens);
+    Ok(Config::from_pairs(&pairs)?)
+}
+
+fn worker(config: Config, ca: &TestCa, identity: &str, snapshot: Snapshot) -> Rc<Worker> {
+    let (discovery, _watches) = discovery::new(&config);
+    discovery.snapshot().store(Arc::new(snapshot));
+    let tls = ca.context(identity);
+    let shared = Shared { tls, drain: Drain::default(), discovery, access_log: AccessLog::default(), config };
+    Worker::new(Arc::new(shared), Arc::<Shard>::default())
+}
+
+/// A Service whose second rule sends 90 % to one backend and 10 % to another; one pod stands behind both.
+fn catalog(port: u16, pod: SocketAddr) -> anyhow::Result<Service> {
+    let identity: SpiffeId = CALLEE.parse()?;
+    let destination = |name: &str| {
+        let service = ServiceRef::new("shop", name);
+        let endpoints = vec![Endpoint { address: pod, transport: Transport::Mesh }];
+        let identities = Arc::from([identity.clone()]);
+        let backend = Backend { service: service.clone(), port, identities, endpoints };
+        Arc::new(Destination { service, backends: Some(Split::single(Arc::new(backend))) })
+    };
+    let rule = |name: &str, matches, weights: &[(&str, u32)]| Rule {
+        name: Arc::from(name),
+        matches: vec![matches],
+        action: Split::new(weights.iter().map(|(name, weight)| (destination(name), Weight(*weight))))
+            .expect("the weights are not all zero"),
+        timeout: None,
+        retry: None,
+    };
+    let tester = HeaderMatch::Value(StringMatch::Exact(Arc::from("tester")));
+    let headers = Match { headers: vec![(Arc::from("x-user"), tester)], ..Match::default() };
+    let path = Match { uri: Some(StringMatch::Prefix(Arc::from("/items"))), ..Match::default() };
+    let rules = vec![
+        rule("tests", headers, &[("catalog-v2", 1)]),
+        rule("canary", path, &[("catalog-v1", 90), ("catalog-v2", 10)]),
+    ];
+    let port =
+        Port { number: port, protocol: Protocol::Detect, routes: RouteTable { rules }, direct: destination("catalog") };
+    Ok(Service { name: ServiceRef::new("shop", "catalog"), ports: vec![port] })
+}
+
+/// STRICT, and only the caller's ServiceAccount is allowed.
+fn policies() -> PolicySet {
+    let from = Source { service_accounts: vec![ServiceAccountRef::new("shop", "web")], ..Source::default() };
+    let policy = Policy {
+        name: PolicyName::new("shop", "only-web"),
+        created: 0,
+        selector: None,
+        mtls: Some(Mtls { mode: Some(MtlsMode::Strict), ports: BTreeMap::new() }),
+        authorization: Some(Authorization {
+            action: Action::Allow,
+            rules: vec![Allow { from: vec![from], to: Vec::new() }],
+        }),
+        unreadable: false,
+    };
+    let workload = Workload { namespace: Namespace::new("shop"), labels: BTreeMap::new() };
+    PolicySet::new([policy], &workload, &Namespace::new("tulle-system"))
 }

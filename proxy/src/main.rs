@@ -1,77 +1,10 @@
-//! The Tulle sidecar: `run` carries the pod's traffic, `redirect` (init container) programs its capture.
-
-mod access_log;
-mod admin;
-mod app;
-mod buffer;
-mod capture;
-mod config;
-mod control;
-mod discovery;
-mod drain;
-mod error;
-mod exchange;
-mod h1;
-mod health;
-mod http;
-mod http2;
-mod identity;
-mod inbound;
-mod io;
-#[cfg(test)]
-mod lab;
-mod listen;
-mod metrics;
-mod outbound;
-mod probe;
-mod redirect;
-mod tcp;
-mod tls;
-mod upstream;
-mod worker;
-
-use clap::{Parser, Subcommand};
+//! The program of the sidecar and of its init container; everything is in the library.
 
 /// jemalloc gives memory back after a burst, and musl's own allocator is slow; its settings are compiled in, see `.cargo/config.toml`.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// The Tulle proxy. Its settings come from the environment, which the webhook writes.
-#[derive(Parser)]
-#[command(version, about)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Carries the pod's traffic until SIGTERM.
-    Run,
-    /// Programs the capture of the pod's traffic and ends.
-    Redirect,
-}
-
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Run => run(),
-        Command::Redirect => redirect(),
-    }
-}
-
-fn run() -> anyhow::Result<()> {
-    let config = config::Config::from_env()?;
-    let log = tulle_runtime::telemetry::init(&config.log)?;
-    tls::install_provider(config.key_exchange);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), pod = config.pod.name, identity = %config.identity, "starting");
-    app::run(config, log)
-}
-
-fn redirect() -> anyhow::Result<()> {
-    let log = tulle_runtime::telemetry::init("info")?;
-    let rules = redirect::install(&config::skip_from_env()?)?;
-    tracing::info!(rules = %rules, "capture programmed");
-    drop(log);
-    Ok(())
+    tulle_proxy::main()
 }

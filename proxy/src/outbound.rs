@@ -113,7 +113,8 @@ async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Fai
     match peek_within(&stream, FIRST_BYTE, decide).await {
         Ok(Some(Guess::Http(version))) => http(connection, stream, version).await,
         Ok(Some(_)) => tunnel::run(&connection, stream).await,
-        Ok(None) => silent::run(connection, stream).await,
+        // Boxed: the greeting's buffer would lie in the future of every connection.
+        Ok(None) => Box::pin(silent::run(connection, stream)).await,
         Err(_) => Ok(()),
     }
 }
@@ -122,10 +123,14 @@ async fn http(connection: Rc<Connection>, stream: TcpStream, version: Version) -
     let (stream, drain) = (Stream::Plain(stream), &connection.worker.shared.drain);
     let served = match version {
         Version::H1 => crate::h1::serve(&h1::Outbound(&connection), stream, drain).await,
-        Version::H2 => crate::http2::serve(&h2::Outbound(&connection), stream, drain).await,
+        // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
+        Version::H2 => Box::pin(crate::http2::serve(&h2::Outbound(&connection), stream, drain)).await,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "connection from the application ended");
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

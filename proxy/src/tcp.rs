@@ -1,25 +1,94 @@
 //! Bytes between two connections, with half-close: the end of one direction is passed on and the other goes on.
+//!
+//! Bytes are written from where they arrived: a decrypted record or a block a plaintext connection was read into. A connection at
+//! rest holds none of either.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
-use crate::io::Stream;
-use crate::metrics::cells::TcpCells;
+use crate::io::{Intake, Stream};
+use crate::metrics::cells::{Count, TcpCells};
 
-/// Bytes read at once in each direction: one TLS record.
-const BUFFER_BYTES: usize = 16 * 1024;
+/// Plaintext read at most at once: four full TLS records.
+const BULK_BYTES: usize = 64 * 1024;
 
 /// Joins caller and upstream until both directions have ended, or one side breaks.
-pub(crate) async fn join(caller: Stream, upstream: Stream, cells: Arc<TcpCells>) -> io::Result<()> {
+pub(crate) async fn join(mut caller: Stream, mut upstream: Stream, cells: Arc<TcpCells>) -> io::Result<()> {
     let _open = OpenConnection::new(Arc::clone(&cells));
-    let mut caller = Counted { inner: caller, cells };
-    let mut upstream = upstream;
-    tokio::io::copy_bidirectional_with_sizes(&mut caller, &mut upstream, BUFFER_BYTES, BUFFER_BYTES).await?;
-    Ok(())
+    let (mut there, mut back) = (Flow::new(&cells.sent_bytes), Flow::new(&cells.received_bytes));
+    poll_fn(|cx| {
+        let there = there.poll(&mut caller, &mut upstream, cx)?;
+        let back = back.poll(&mut upstream, &mut caller, cx)?;
+        if there.is_ready() && back.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// One direction.
+struct Flow<'a> {
+    /// Counts bytes as they flow: a connection that lives for days is visible all the time.
+    count: &'a Count,
+    /// Bytes of a plaintext source.
+    intake: Intake,
+    stage: Stage,
+}
+
+/// How far a direction is.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Bytes flow.
+    Open,
+    /// The source has ended; the sink is to be told.
+    Ending,
+    /// The sink was told.
+    Over,
+}
+
+impl<'a> Flow<'a> {
+    fn new(count: &'a Count) -> Self {
+        Self { count, intake: Intake::new(BULK_BYTES), stage: Stage::Open }
+    }
+
+    /// Moves what can be moved; ready when the source's end was passed on.
+    fn poll(&mut self, source: &mut Stream, sink: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.stage {
+                Stage::Open => ready!(self.poll_move(source, sink, cx))?,
+                Stage::Ending => {
+                    ready!(Pin::new(&mut *sink).poll_shutdown(cx))?;
+                    self.stage = Stage::Over;
+                }
+                Stage::Over => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Moves bytes once. While the source is silent, the sink sends what it still holds.
+    fn poll_move(&mut self, source: &mut Stream, sink: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Poll::Ready(bytes) = source.poll_fill(&mut self.intake, cx) else {
+            return match Pin::new(sink).poll_flush(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            };
+        };
+        let bytes = bytes?;
+        if bytes.is_empty() {
+            self.stage = Stage::Ending;
+            return Poll::Ready(Ok(()));
+        }
+        let count = ready!(Pin::new(sink).poll_write(cx, bytes))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        source.consume(&mut self.intake, count);
+        self.count.add(count as u64);
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// Counts a connection while it is open.
@@ -39,33 +108,5 @@ impl Drop for OpenConnection {
     }
 }
 
-/// The caller's side, counting both directions as they flow: a connection that lives for days is visible all the time.
-struct Counted {
-    inner: Stream,
-    cells: Arc<TcpCells>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        self.cells.sent_bytes.add((buf.filled().len() - before) as u64);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
-        self.cells.received_bytes.add(written as u64);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,9 @@ mod client;
 mod hello;
 mod identity;
 mod server;
-#[cfg(test)]
+mod stream;
+#[cfg(any(test, feature = "lab"))]
+#[expect(clippy::unwrap_used, reason = "certificates of tests are right or the test is over")]
 pub(crate) mod testing;
 mod verify;
 
@@ -19,6 +21,7 @@ pub(crate) use bundle::Bundle;
 pub(crate) use client::issuer_client;
 pub(crate) use hello::{Hello, mesh_hello};
 pub(crate) use identity::{IdentityError, LeafFacts, WorkloadIdentity};
+pub(crate) use stream::{TlsStream, accept, connect};
 pub(crate) use verify::peer_identity;
 
 use std::sync::{Arc, Mutex, PoisonError};

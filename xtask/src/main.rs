@@ -3,6 +3,7 @@
 mod cluster;
 mod crdgen;
 mod demo;
+mod guard;
 mod images;
 mod test;
 mod tidy;
@@ -25,10 +26,16 @@ enum Task {
     /// Start, stop and look at a real Kubernetes on this machine
     #[command(subcommand)]
     Cluster(cluster::Task),
+    Bench(tulle_bench::Arguments),
+    /// Generate load; the benchmark starts this itself
+    #[command(subcommand, hide = true)]
+    BenchLoad(tulle_bench::Load),
     /// Watch a canary move on a real Kubernetes, under load
     Demo(demo::Arguments),
     /// Write crds/*.yaml and the chart's copies from their Rust types
     Crdgen,
+    /// Count what a request costs and compare it with the budget
+    Guard(guard::Arguments),
     /// Build the mesh's images as docker-archive tars
     Images(images::Arguments),
     /// Run every test: checks, unit and component tests, and the promises on a real cluster
@@ -40,8 +47,11 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Cluster(task) => cluster::run(task),
+        Task::Bench(arguments) => tulle_bench::run(&arguments),
+        Task::BenchLoad(load) => tulle_bench::generate(&load),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Crdgen => crdgen::run(),
+        Task::Guard(arguments) => guard::run(&arguments),
         Task::Images(arguments) => images::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy => tidy::run(),

@@ -8,6 +8,8 @@ pub const X25519_MLKEM768: u16 = 0x11ec;
 pub struct Hello {
     /// Protocol version; 0x0304 is TLS 1.3.
     pub version: u16,
+    /// Cipher suite; 0x1301 is TLS_AES_128_GCM_SHA256.
+    pub cipher: u16,
     /// Key exchange group, where the server sent a share.
     pub group: Option<u16>,
 }
@@ -29,10 +31,12 @@ pub fn server_hello(sent: &[u8]) -> Option<Hello> {
     let legacy_version = message.u16()?;
     message.take(32)?; // random
     let session = usize::from(message.u8()?);
-    message.take(session + 2 + 1)?; // session, cipher suite, compression
+    message.take(session)?;
+    let cipher = message.u16()?;
+    message.take(1)?; // compression
     let length = usize::from(message.u16()?);
     let mut extensions = Reader(message.take(length)?);
-    let mut hello = Hello { version: legacy_version, group: None };
+    let mut hello = Hello { version: legacy_version, cipher, group: None };
     while let Some(kind) = extensions.u16() {
         let length = usize::from(extensions.u16()?);
         let mut extension = Reader(extensions.take(length)?);
@@ -75,7 +79,10 @@ mod tests {
         message.extend([0, 14, 0, 43, 0, 2, 3, 4, 0, 51, 0, 4, 0x11, 0xec, 0, 0]);
         let mut record = vec![HANDSHAKE, 3, 3, 0, message.len() as u8];
         record.extend(&message);
-        assert_eq!(server_hello(&record), Some(Hello { version: 0x0304, group: Some(X25519_MLKEM768) }));
+        assert_eq!(
+            server_hello(&record),
+            Some(Hello { version: 0x0304, cipher: 0x1301, group: Some(X25519_MLKEM768) })
+        );
         assert_eq!(server_hello(b"HTTP/1.1 200 OK\r\n\r\n"), None);
         assert_eq!(server_hello(&record[..20]), None);
     }

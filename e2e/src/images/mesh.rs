@@ -62,10 +62,8 @@ pub struct MeshImages {
 impl MeshImages {
     /// Compiles the binaries and writes one archive per image into `folder`.
     pub fn build(folder: &Path) -> Result<Self> {
-        host::ensure(host::IMAGE_BUILD)?;
-        ensure_target()?;
         let step = Step::start("building the mesh's images", Some(COLD));
-        let binaries = compile()?;
+        let binaries = compile(&PARTS.map(|part| part.binary))?;
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let images = PARTS.iter().map(|part| part.write(&binaries, folder)).collect::<Result<_>>()?;
         step.done();
@@ -101,13 +99,16 @@ impl Part {
     }
 }
 
-/// Compiles all binaries statically; returns the folder they are in.
-fn compile() -> Result<PathBuf> {
+/// Compiles binaries of the workspace statically, as they are shipped, and returns the folder they are in. A package is named like its
+/// binary.
+pub fn compile(packages: &[&str]) -> Result<PathBuf> {
+    host::ensure(host::IMAGE_BUILD)?;
+    ensure_target()?;
     let repository = paths::repository();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(repository).args(["build", "--release", "--locked", "--target", TARGET]);
-    for part in &PARTS {
-        cargo.args(["--package", part.binary]);
+    for package in packages {
+        cargo.args(["--package", package]);
     }
     // Paths of this machine would end in panic messages and assertions, and make every clone's build another one.
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));

@@ -23,6 +23,10 @@ pub(crate) struct Exchange<'a> {
     pub(crate) sent: bool,
     /// Whether the upstream stopped taking it.
     pub(crate) broken: bool,
+    /// Whether the caller's connection ends with this answer.
+    pub(crate) draining: bool,
+    /// The answer's head as the caller gets it.
+    pub(super) answer: Buffer,
 }
 
 /// Why an attempt gave no answer.
@@ -54,6 +58,7 @@ impl Exchange<'_> {
     /// Sends the request and waits for the head of the answer, which stays in the upstream's input. Interim responses are passed on.
     pub(crate) async fn attempt(&mut self, upstream: &mut Wire) -> Result<ResponseFacts, AttemptError> {
         (self.sent, self.broken) = (false, false);
+        self.answer.clear();
         let mut attempt = Attempt { broken: None, touched: false };
         std::future::poll_fn(|cx| self.poll_attempt(cx, upstream, &mut attempt)).await
     }
@@ -68,16 +73,15 @@ impl Exchange<'_> {
             self.poll_send(cx, upstream, attempt)?;
         }
         loop {
-            match self.read_answer(upstream) {
-                Ok(Some((_, facts))) if facts.status >= 200 || facts.status == 101 => return Poll::Ready(Ok(facts)),
-                Ok(Some((length, _))) => {
-                    if self.interim(cx, upstream, length)?.is_pending() {
+            match self.read_answer(upstream).map_err(AttemptError::BadAnswer)? {
+                Some(facts) if facts.status >= 200 || facts.status == 101 => return Poll::Ready(Ok(facts)),
+                Some(_) => {
+                    if self.interim(cx, upstream)?.is_pending() {
                         return Poll::Pending;
                     }
                     continue;
                 }
-                Ok(None) => {}
-                Err(bad) => return Poll::Ready(Err(AttemptError::BadAnswer(bad))),
+                None => {}
             }
             match upstream.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => {
@@ -120,36 +124,34 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Reads the head of an answer, if it is complete.
-    pub(crate) fn read_answer(&self, upstream: &Wire) -> Result<Option<(usize, ResponseFacts)>, BadMessage> {
+    /// Takes the head of an answer from the input, if it is complete, and words it for the caller.
+    fn read_answer(&mut self, upstream: &mut Wire) -> Result<Option<ResponseFacts>, BadMessage> {
         if upstream.input.is_empty() {
             return Ok(None);
         }
-        head::response(upstream.input.filled(), &self.facts, |head| head.facts)
+        let (asked, draining, out) = (self.facts, self.draining, &mut self.answer);
+        let read = head::response(upstream.input.filled(), &asked, |head| {
+            write::response(out, head, Manner::of(&asked, &head.facts, draining));
+            head.facts
+        });
+        let Some((length, facts)) = read? else { return Ok(None) };
+        upstream.input.consume(length);
+        Ok(Some(facts))
     }
 
     /// Passes a 1xx on (RFC 9110 §15.2); a caller of HTTP/1.0 knows none.
-    fn interim(&mut self, cx: &mut Context<'_>, upstream: &mut Wire, length: usize) -> Result<Poll<()>, AttemptError> {
-        if !self.facts.old {
-            let manner = Manner { chunked: false, close: false, say_keep_alive: false };
-            let mut out = Buffer::new();
-            let written = head::response(upstream.input.filled(), &self.facts, |head| {
-                write::response(&mut out, head, manner);
-            });
-            written.map_err(AttemptError::BadAnswer)?;
-            let mut message = Message::new(out, Framing::Length(0), false, false);
-            match message.poll(cx, upstream, self.caller) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Err(AttemptError::CallerGone(io::ErrorKind::BrokenPipe.into())),
-                // A caller that does not read a hundred bytes is not waited for; it would have them twice.
-                Poll::Pending if message.has_written() => {
-                    return Err(AttemptError::CallerGone(io::ErrorKind::TimedOut.into()));
-                }
-                Poll::Pending => return Ok(Poll::Pending),
-            }
+    fn interim(&mut self, cx: &mut Context<'_>, upstream: &mut Wire) -> Result<Poll<()>, AttemptError> {
+        let out = std::mem::take(&mut self.answer);
+        if self.facts.old {
+            return Ok(Poll::Ready(()));
         }
-        upstream.input.consume(length);
-        Ok(Poll::Ready(()))
+        let mut message = Message::new(out, Framing::Length(0), false, false);
+        match message.poll(cx, upstream, self.caller) {
+            Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+            Poll::Ready(Err(_)) => Err(AttemptError::CallerGone(io::ErrorKind::BrokenPipe.into())),
+            // A caller that does not read a hundred bytes of its own answer is not waited for.
+            Poll::Pending => Err(AttemptError::CallerGone(io::ErrorKind::TimedOut.into())),
+        }
     }
 
     /// Notices a caller that goes away while the upstream works. What it sends ahead stays for later.

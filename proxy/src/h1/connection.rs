@@ -162,13 +162,14 @@ pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> i
 async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R::Ticket>, drain: &Drain) -> io::Result<Answered> {
     let Request { admitted, facts, out, started } = request;
     let request = Message::new(out, facts.framing, facts.framing == head::Framing::Chunked, true);
-    let mut exchange = Exchange { caller, request, facts, sent: false, broken: false };
+    let draining = drain.is_draining();
+    let mut exchange = Exchange { caller, request, facts, sent: false, broken: false, draining, answer: Buffer::new() };
     let refusal = match admitted {
         Ok(ticket) => match role.forward(&ticket, &mut exchange).await {
             Ok(lease) => {
                 let cells = role.answered(&ticket, &lease);
                 exchange.request.forget();
-                return relay::pass(exchange, lease, &cells, drain.is_draining()).await;
+                return relay::pass(exchange, lease, &cells).await;
             }
             Err(Forwarding::Refused(refusal)) => refusal,
             Err(Forwarding::CallerGone(error)) => {

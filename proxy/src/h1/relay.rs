@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use super::attempt::Exchange;
 use super::body::{Message, Stop};
 use super::connection::{Answered, Lease};
-use super::head::{self, Framing, RequestFacts, ResponseFacts};
+use super::head::Framing;
 use super::wire::Wire;
 use super::write::{self, Manner};
 use crate::buffer::Buffer;
@@ -24,22 +24,11 @@ const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// Passes the answer that has begun on `lease` to the caller.
-pub(super) async fn pass(
-    mut exchange: Exchange<'_>,
-    mut lease: Lease,
-    cells: &HttpCells,
-    draining: bool,
-) -> io::Result<Answered> {
+pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &HttpCells) -> io::Result<Answered> {
     let facts = lease.facts;
-    let manner = manner(&exchange.facts, &facts, draining);
+    let manner = Manner::of(&exchange.facts, &facts, exchange.draining);
     let upstream = &mut lease.connection.wire;
-    let mut out = Buffer::new();
-    let written = head::response(upstream.input.filled(), &exchange.facts, |head| {
-        write::response(&mut out, head, manner);
-    });
-    if let Ok(Some((length, ()))) = written {
-        upstream.input.consume(length);
-    }
+    let out = std::mem::take(&mut exchange.answer);
     let mut answer = Message::new(out, facts.framing, manner.chunked, false);
     let mut counted = 0;
     let passed = std::future::poll_fn(|cx| {
@@ -70,14 +59,6 @@ pub(super) async fn pass(
     }
     // A request that was not read to its end leaves bytes of which nobody knows what they are.
     Ok(if manner.close || !whole { Answered::Close } else { Answered::Keep })
-}
-
-/// How this caller gets this answer.
-fn manner(request: &RequestFacts, response: &ResponseFacts, draining: bool) -> Manner {
-    let unbounded = matches!(response.framing, Framing::Chunked | Framing::Close);
-    let chunked = unbounded && !request.old;
-    let close = draining || !request.keep_alive || (unbounded && !chunked);
-    Manner { chunked, close, say_keep_alive: request.old && !close }
 }
 
 /// Writes an answer of the mesh itself.

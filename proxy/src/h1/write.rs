@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use super::fields::Field;
-use super::head::{Framing, RequestHead, ResponseHead, Target};
+use super::head::{Framing, RequestFacts, RequestHead, ResponseFacts, ResponseHead, Target};
 use crate::buffer::Buffer;
 
 /// Writes a request's head. `path` is the target's path as it was judged, `host` stands in for a missing `Host`.
@@ -56,6 +56,17 @@ pub(crate) struct Manner {
     pub(crate) close: bool,
     /// Whether an HTTP/1.0 caller must be told that it does not.
     pub(crate) say_keep_alive: bool,
+}
+
+impl Manner {
+    /// How this caller gets this answer.
+    pub(crate) fn of(request: &RequestFacts, response: &ResponseFacts, draining: bool) -> Self {
+        let unbounded = matches!(response.framing, Framing::Chunked | Framing::Close);
+        let chunked = unbounded && !request.old;
+        let interim = response.status < 200;
+        let close = !interim && (draining || !request.keep_alive || (unbounded && !chunked));
+        Self { chunked, close, say_keep_alive: request.old && !close && !interim }
+    }
 }
 
 /// Writes a response's head.

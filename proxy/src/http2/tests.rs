@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tulle_core::retry::{RetryOn, RetryPolicy};
 
 use super::testing::{Caller, application, echo, ok, raw_answer, read, read_exactly, room, soon, trailers, write};
-use crate::lab::{Lab, Rules};
+use crate::testing::{Mesh, Rules};
 
 const MIB: usize = 1 << 20;
 
@@ -26,8 +26,8 @@ fn retry(attempts: u32, on: &str) -> Option<Rules> {
 
 #[tokio::test]
 async fn a_unary_call_and_each_kind_of_stream_arrive_with_their_trailers() {
-    let lab = Lab::new(&[application(echo).await], None);
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[application(echo).await], None);
+    let mut caller = Caller::new(mesh.service).await;
     // Unary, and without any message.
     for body in [pattern(10), pattern(100_000), Bytes::new()] {
         let answer = caller.unary(&body).await;
@@ -57,8 +57,8 @@ async fn a_unary_call_and_each_kind_of_stream_arrive_with_their_trailers() {
 
 #[tokio::test]
 async fn calls_on_one_connection_do_not_disturb_each_other() {
-    let lab = Lab::new(&[application(echo).await, application(echo).await], None);
-    let caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[application(echo).await, application(echo).await], None);
+    let caller = Caller::new(mesh.service).await;
     let calls = (0..300).map(|index| {
         let mut caller = Caller { sender: caller.sender.clone(), connection: tokio::spawn(async { Ok(()) }) };
         tokio::spawn(
@@ -85,8 +85,8 @@ async fn twenty_thousand_tiny_messages_wait_for_a_slow_reader() {
             to.send_trailers(trailers()).unwrap();
         }
     });
-    let lab = Lab::new(&[app.await], None);
-    let mut caller = Caller::with_window(lab.service, 1000).await;
+    let mesh = Mesh::new(&[app.await], None);
+    let mut caller = Caller::with_window(mesh.service, 1000).await;
     let (answer, mut to) = caller.call().await;
     to.send_data(Bytes::new(), true).unwrap();
     let from = soon(answer).await.unwrap().into_body();
@@ -125,8 +125,8 @@ async fn a_reader_that_stops_stops_the_sender_in_either_direction() {
             write(&mut to, &message.body.into(), true).await.unwrap();
         }
     });
-    let lab = Lab::new(&[app.await], None);
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[app.await], None);
+    let mut caller = Caller::new(mesh.service).await;
     let (answer, mut to) = caller.call().await;
     let from = soon(answer).await.unwrap().into_body();
     let up = write_until_stalled(&mut to, 5 * MIB).await;
@@ -162,8 +162,8 @@ async fn a_caller_that_goes_away_cancels_the_call() {
                 ended.send(ending(request, respond, early).await).unwrap();
             }
         });
-        let lab = Lab::new(&[app.await], None);
-        let mut caller = Caller::new(lab.service).await;
+        let mesh = Mesh::new(&[app.await], None);
+        let mut caller = Caller::new(mesh.service).await;
         let (_answer, mut to) = caller.call().await;
         soon(beginnings.recv()).await.unwrap();
         to.send_reset(Reason::NO_ERROR);
@@ -186,8 +186,8 @@ async fn a_reset_of_the_application_reaches_the_caller_with_its_reason() {
                 }
                 respond.send_reset(reason);
             });
-            let lab = Lab::new(&[app.await], None);
-            let mut caller = Caller::new(lab.service).await;
+            let mesh = Mesh::new(&[app.await], None);
+            let mut caller = Caller::new(mesh.service).await;
             let (answer, _to) = caller.call().await;
             let error = match soon(answer).await {
                 Ok(answer) => read(answer.into_body()).await.unwrap_err(),
@@ -206,8 +206,8 @@ async fn a_refused_stream_goes_to_another_endpoint() {
         count.fetch_add(1, SeqCst);
         async move { respond.send_reset(Reason::REFUSED_STREAM) }
     });
-    let lab = Lab::new(&[refuses.await, application(echo).await], None);
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[refuses.await, application(echo).await], None);
+    let mut caller = Caller::new(mesh.service).await;
     for _ in 0..20 {
         assert_eq!(caller.unary(&pattern(1000)).await.body().body, pattern(1000));
     }
@@ -232,8 +232,8 @@ async fn a_connection_that_leaves_is_not_used_again() {
         });
         address
     };
-    let lab = Lab::new(&[app], None);
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[app], None);
+    let mut caller = Caller::new(mesh.service).await;
     for _ in 0..50 {
         assert_eq!(caller.unary(&pattern(10)).await.body().body, pattern(10));
     }
@@ -253,8 +253,8 @@ async fn a_retry_repeats_the_body_where_all_of_it_is_kept() {
             respond.send_response(Response::builder().status(503).body(()).unwrap(), true).unwrap();
         }
     });
-    let lab = Lab::new(&[app.await], retry(1, "5xx"));
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[app.await], retry(1, "5xx"));
+    let mut caller = Caller::new(mesh.service).await;
     let answer = caller.unary(&pattern(60_000)).await;
     assert_eq!((answer.status(), &answer.body().body[..]), (StatusCode::OK, &pattern(60_000)[..]));
     assert_eq!(calls.load(SeqCst), 2);
@@ -270,8 +270,8 @@ async fn an_answer_that_does_not_come_is_a_grpc_status() {
         async move { ended.send(ending(request, respond, false).await).unwrap() }
     });
     let rules = Rules { timeout: Some(Duration::from_millis(100)), retry: None };
-    let lab = Lab::new(&[app.await], Some(rules));
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[app.await], Some(rules));
+    let mut caller = Caller::new(mesh.service).await;
     let (answer, _to) = caller.call().await;
     let answer = soon(answer).await.unwrap();
     assert_eq!((answer.status(), &answer.headers()["grpc-status"]), (StatusCode::OK, &"4".parse().unwrap()));
@@ -282,8 +282,8 @@ async fn an_answer_that_does_not_come_is_a_grpc_status() {
 #[tokio::test]
 async fn an_application_that_cannot_be_reached_is_a_grpc_status() {
     let nobody = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let lab = Lab::new(&[nobody], None);
-    let answer = Caller::new(lab.service).await.unary(&pattern(10)).await;
+    let mesh = Mesh::new(&[nobody], None);
+    let answer = Caller::new(mesh.service).await.unary(&pattern(10)).await;
     assert_eq!((answer.status(), &answer.headers()["grpc-status"]), (StatusCode::OK, &"14".parse().unwrap()));
     assert!(!answer.headers().contains_key("tulle-unprocessed"), "between proxies only");
 }
@@ -294,8 +294,8 @@ async fn an_answer_may_end_before_its_request() {
         let mut to = respond.send_response(ok(), false).unwrap();
         write(&mut to, &pattern(100), true).await.unwrap();
     });
-    let lab = Lab::new(&[app.await], None);
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[app.await], None);
+    let mut caller = Caller::new(mesh.service).await;
     let (answer, mut to) = caller.call().await;
     write(&mut to, &pattern(10), false).await.unwrap();
     let message = read(soon(answer).await.unwrap().into_body()).await.unwrap();
@@ -310,8 +310,8 @@ async fn interim_answers_are_passed_on() {
         respond.send_informational(Response::builder().status(103).header("link", "x").body(()).unwrap()).unwrap();
         respond.send_response(ok(), true).unwrap();
     });
-    let lab = Lab::new(&[app.await], None);
-    let (mut answer, _to) = Caller::new(lab.service).await.call().await;
+    let mesh = Mesh::new(&[app.await], None);
+    let (mut answer, _to) = Caller::new(mesh.service).await.call().await;
     let interim = soon(std::future::poll_fn(|cx| answer.poll_informational(cx))).await.unwrap().unwrap();
     assert_eq!((interim.status().as_u16(), &interim.headers()["link"]), (103, &"x".parse().unwrap()));
     assert_eq!(soon(answer).await.unwrap().status(), StatusCode::OK);
@@ -319,8 +319,8 @@ async fn interim_answers_are_passed_on() {
 
 #[tokio::test]
 async fn what_belongs_to_one_connection_and_tunnels_are_refused() {
-    let lab = Lab::new(&[application(echo).await], None);
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[application(echo).await], None);
+    let mut caller = Caller::new(mesh.service).await;
     let request = Request::connect("http://web.shop:80").body(()).unwrap();
     let (answer, _to) = caller.send(request, false).await;
     assert_eq!(soon(answer).await.unwrap().status(), StatusCode::BAD_REQUEST);
@@ -333,19 +333,19 @@ async fn what_belongs_to_one_connection_and_tunnels_are_refused() {
         ("upgrade", "h2c"),
         ("te", "gzip"),
     ] {
-        let frames = raw_answer(lab.service, name, value).await;
+        let frames = raw_answer(mesh.service, name, value).await;
         assert_eq!(frames.last(), Some(&(3, vec![0, 0, 0, 1])), "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_proxy_that_leaves_finishes_what_is_open() {
-    let lab = Lab::new(&[application(echo).await], None);
-    let mut caller = Caller::new(lab.service).await;
+    let mesh = Mesh::new(&[application(echo).await], None);
+    let mut caller = Caller::new(mesh.service).await;
     let (answer, mut to) = caller.call().await;
     let mut from = soon(answer).await.unwrap().into_body();
-    lab.caller.shared.drain.start();
-    for callee in &lab.callees {
+    mesh.caller.shared.drain.start();
+    for callee in &mesh.callees {
         callee.shared.drain.start();
     }
     // h2 opens no stream after a GOAWAY; until then its handle stays ready.
@@ -361,11 +361,11 @@ async fn a_proxy_that_leaves_finishes_what_is_open() {
     assert_eq!(read(from).await.unwrap().body, pattern(1000));
     soon(caller.connection).await.unwrap().unwrap();
     soon(async {
-        while lab.caller.shared.drain.open_connections() > 0 {
+        while mesh.caller.shared.drain.open_connections() > 0 {
             tokio::task::yield_now().await
         }
     })
     .await;
-    let series = lab.caller.metrics.lock();
+    let series = mesh.caller.metrics.lock();
     assert_eq!(series.http.values().map(|cells| (cells.active.get(), cells.aborted.get())).max(), Some((0, 0)));
 }

@@ -60,6 +60,7 @@ impl TestCa {
     }
 
     /// The root certificate.
+    #[cfg(test)]
     pub(crate) fn pem(&self) -> &str {
         &self.pem
     }
@@ -92,6 +93,7 @@ impl TestCa {
     }
 
     /// An identity whose certificate may be anything.
+    #[cfg(test)]
     pub(crate) fn unchecked(&self, leaf: &Leaf) -> Arc<WorkloadIdentity> {
         let key = KeyPair::generate().unwrap();
         let chain = self.sign(leaf, &key);

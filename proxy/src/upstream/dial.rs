@@ -7,7 +7,6 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tulle_core::codes::Reason;
 use tulle_core::identity::SpiffeId;
 
@@ -15,7 +14,7 @@ use super::{Key, Way};
 use crate::error::Failure;
 use crate::io::Stream;
 use crate::listen::tune;
-use crate::tls::{MeshProtocol, TlsContext, peer_identity};
+use crate::tls::{self, MeshProtocol, TlsContext, peer_identity};
 
 /// Time for a TCP connection. A lost SYN is repeated after one second (RFC 6298 §2.1), so two such losses are forgiven.
 const CONNECT: Duration = Duration::from_millis(3500);
@@ -30,9 +29,10 @@ pub(crate) struct Dialled {
     pub(crate) peer: Option<SpiffeId>,
 }
 
-/// Opens a connection for `protocol`. `expected` is who may answer; it is not asked for plaintext.
+/// Opens a connection for `protocol`. `expected` is who may answer; it is not asked for plaintext. To be boxed where it is awaited: a
+/// handshake has kilobytes of state, which the future of every connection would carry.
 pub(crate) async fn dial(
-    tls: &TlsContext,
+    context: &TlsContext,
     key: Key,
     protocol: MeshProtocol,
     expected: &[SpiffeId],
@@ -41,17 +41,17 @@ pub(crate) async fn dial(
     if key.way != Way::Mesh {
         return Ok(Dialled { stream: Stream::Plain(stream), peer: None });
     }
-    let config = tls.client(protocol).ok_or_else(|| {
+    let config = context.client(protocol).ok_or_else(|| {
         Failure::new(Reason::ConnectFailed, "this proxy has no certificate yet; see its log for the issuer's answer")
     })?;
     // An IP address as server name sends no SNI: nothing about the callee is readable on the wire.
     let name = ServerName::IpAddress(key.address.ip().into());
-    let handshake = timeout(HANDSHAKE, TlsConnector::from(config).connect(name, stream)).await;
+    let handshake = timeout(HANDSHAKE, tls::connect(config, name, stream)).await;
     let stream = flatten(handshake).map_err(|error| {
         Failure::new(Reason::ConnectFailed, format!("mTLS handshake with {}: {error}", key.address))
     })?;
-    let peer = verify(stream.get_ref().1.peer_certificates(), key.address, expected)?;
-    Ok(Dialled { stream: Stream::Dialled(Box::new(stream)), peer: Some(peer) })
+    let peer = verify(stream.peer_certificates(), key.address, expected)?;
+    Ok(Dialled { stream: Stream::Tls(Box::new(stream)), peer: Some(peer) })
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {

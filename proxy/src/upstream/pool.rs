@@ -46,7 +46,7 @@ impl Upstream {
         if let Some(connection) = self.take_idle(expected) {
             return Ok(connection);
         }
-        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H1, expected).await?;
+        let Dialled { stream, peer } = Box::pin(dial(tls, self.key, MeshProtocol::H1, expected)).await?;
         Ok(H1Connection { wire: Wire::new(stream), peer, idle_since: Instant::now(), reused: false })
     }
 
@@ -76,7 +76,7 @@ impl Upstream {
 
     /// A connection for bytes, never pooled.
     pub(crate) async fn tcp(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Stream, Failure> {
-        dial(tls, self.key, MeshProtocol::Tcp, expected).await.map(|dialled| dialled.stream)
+        Box::pin(dial(tls, self.key, MeshProtocol::Tcp, expected)).await.map(|dialled| dialled.stream)
     }
 
     /// Takes back a connection whose answer was read to its end.

@@ -27,12 +27,18 @@ pub(super) const STAGES: &[Stage] = &[
         expected: Duration::from_secs(60),
         run: |_| images()?.check_sizes().map(|()| Counts::PASSED),
     },
+    Stage { name: "cost of a request", expected: Duration::from_secs(90), run: |_| cost() },
     Stage { name: "the cluster itself", expected: Duration::from_secs(45), run: |_| runner() },
     Stage { name: "promises on a real cluster", expected: Duration::from_secs(17 * 60), run: promises },
 ];
 
 fn images() -> Result<MeshImages> {
     MeshImages::build(&paths::repository().join("target/images"))
+}
+
+/// The guard of the data path, after the images, with which it shares its compiled crates.
+fn cost() -> Result<Counts> {
+    crate::guard::run(&crate::guard::Arguments::default()).map(|()| Counts::PASSED)
 }
 
 /// Boot, chaos and clean-up of the cluster runner, in clusters of their own.
