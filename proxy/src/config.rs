@@ -193,7 +193,7 @@ impl Config {
     ///
     /// # Errors
     /// The first that is missing or unusable.
-    #[cfg(feature = "lab")]
+    #[cfg(any(test, feature = "lab"))]
     pub(crate) fn from_pairs(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let find = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Config::read(&Variables(&find))

@@ -1,9 +1,5 @@
-//! HTTP as both paths use it: serving a connection, bodies that can be counted and replayed, pooled connections, upgrades.
+//! Which HTTP a connection speaks, and how that is found out.
 
-pub(crate) mod body;
-pub(crate) mod client;
-pub(crate) mod headers;
-pub(crate) mod serve;
 pub(crate) mod sniff;
 
 /// Which HTTP a connection speaks.

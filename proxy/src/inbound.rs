@@ -5,6 +5,7 @@
 
 mod authorize;
 mod h1;
+mod h2;
 mod plain;
 mod request;
 
@@ -14,7 +15,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tulle_core::authz::MtlsMode;
@@ -23,7 +23,6 @@ use tulle_core::identity::SpiffeId;
 use tulle_core::sidecar::OWN_PORTS;
 
 use crate::error::Failure;
-use crate::http::serve::serve;
 use crate::http::sniff::{peek_until, peek_within};
 use crate::http::{Version, sniff};
 use crate::io::Stream;
@@ -154,20 +153,13 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
 }
 
 async fn http(connection: Connection, stream: Stream, version: Version) -> Result<(), Failure> {
-    let drain = connection.worker.shared.drain.clone();
-    if version == Version::H1 {
-        if let Err(error) = crate::h1::serve(&h1::Inbound::new(&connection), stream, &drain).await {
-            tracing::debug!(%error, "inbound connection ended");
-        }
-        return Ok(());
-    }
-    let connection = Rc::new(connection);
-    let service = service_fn(move |request| {
-        let connection = Rc::clone(&connection);
-        async move { Ok(request::handle(&connection, request).await) }
-    });
-    // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
-    if let Err(error) = Box::pin(serve(stream, service, drain)).await {
+    let drain = &connection.worker.shared.drain;
+    let served = match version {
+        Version::H1 => crate::h1::serve(&h1::Inbound::new(&connection), stream, drain).await,
+        // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
+        Version::H2 => Box::pin(crate::http2::serve(&h2::Inbound::new(&connection), stream, drain)).await,
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, "inbound connection ended");
     }
     Ok(())

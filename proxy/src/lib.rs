@@ -14,6 +14,7 @@ mod exchange;
 mod h1;
 mod health;
 mod http;
+mod http2;
 mod identity;
 mod inbound;
 mod io;
@@ -26,9 +27,10 @@ mod outbound;
 mod probe;
 mod redirect;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod upstream;
-mod view;
 mod worker;
 
 use clap::{Parser, Subcommand};

@@ -4,7 +4,8 @@
 
 mod decide;
 mod h1;
-pub(crate) mod request;
+mod h2;
+mod request;
 mod silent;
 mod tunnel;
 
@@ -13,7 +14,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tulle_core::codes::Reason;
@@ -23,7 +23,6 @@ use tulle_core::snapshot::{Destination, Protocol, Target};
 use crate::capture;
 use crate::error::Failure;
 use crate::http::Version;
-use crate::http::serve::serve;
 use crate::http::sniff::{Guess, guess, peek_until, peek_within};
 use crate::io::Stream;
 use crate::listen;
@@ -121,19 +120,13 @@ async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Fai
 }
 
 async fn http(connection: Rc<Connection>, stream: TcpStream, version: Version) -> Result<(), Failure> {
-    let drain = connection.worker.shared.drain.clone();
-    if version == Version::H1 {
-        if let Err(error) = crate::h1::serve(&h1::Outbound(&connection), Stream::Plain(stream), &drain).await {
-            tracing::debug!(%error, "connection from the application ended");
-        }
-        return Ok(());
-    }
-    let service = service_fn(move |request| {
-        let connection = Rc::clone(&connection);
-        async move { Ok(request::handle(&connection, request).await) }
-    });
-    // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
-    if let Err(error) = Box::pin(serve(Stream::Plain(stream), service, drain)).await {
+    let (stream, drain) = (Stream::Plain(stream), &connection.worker.shared.drain);
+    let served = match version {
+        Version::H1 => crate::h1::serve(&h1::Outbound(&connection), stream, drain).await,
+        // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
+        Version::H2 => Box::pin(crate::http2::serve(&h2::Outbound(&connection), stream, drain)).await,
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, "connection from the application ended");
     }
     Ok(())

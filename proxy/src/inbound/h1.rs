@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
-use tulle_core::authz::HttpCall;
 use tulle_core::codes::Reason;
-use tulle_core::route::RequestView;
 
-use super::{Connection, authorize, request};
-use crate::access_log::Logged;
-use crate::error::{self, Failure, Refusal, UNPROCESSED};
-use crate::exchange::{Active, InFlight};
+use super::request::{self, Ticket};
+use super::{Connection, authorize};
+use crate::error::{Failure, Refusal};
+use crate::exchange::InFlight;
 use crate::h1::{AttemptError, Exchange, Forwarding, Lease, Role, View};
 use crate::metrics::cells::HttpCells;
 use crate::upstream::{Upstream, Way};
@@ -22,13 +20,6 @@ use crate::upstream::{Upstream, Way};
 pub(super) struct Inbound<'a> {
     connection: &'a Connection,
     application: Rc<Upstream>,
-}
-
-/// An admitted request.
-pub(super) struct Ticket {
-    started: Instant,
-    _active: Active,
-    logged: Option<Logged>,
 }
 
 impl<'a> Inbound<'a> {
@@ -71,11 +62,7 @@ impl Role for Inbound<'_> {
     }
 
     fn admit(&self, view: &View<'_>, started: Instant) -> Result<Ticket, Refusal> {
-        let active = Active::new(&self.connection.cells);
-        authorize::request(self.connection, HttpCall { method: view.method(), path: view.path() })?;
-        let log = &self.connection.worker.shared.access_log;
-        let logged = log.is_on().then(|| Logged::new(view.method(), view.path()));
-        Ok(Ticket { started, _active: active, logged })
+        request::admit(self.connection, view, started)
     }
 
     /// Once more on another connection where a kept one had been closed; each that fails is one less in the pool.
@@ -91,23 +78,10 @@ impl Role for Inbound<'_> {
     }
 
     fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
-        let latency = ticket.started.elapsed();
-        self.connection.cells.answered(lease.facts.status, latency);
-        if let Some(logged) = &ticket.logged {
-            request::write_access_log(self.connection, logged, lease.facts.status, latency);
-        }
-        Arc::clone(&self.connection.cells)
+        request::answered(self.connection, ticket, lease.facts.status)
     }
 
     fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
-        let id = self.connection.worker.failure_id();
-        request::log_refused(&self.connection.worker, id, refusal);
-        let (status, mut fields) = error::answer(&refusal.failure, id, grpc);
-        if self.connection.peer.is_none() {
-            // Between proxies only.
-            fields.remove(UNPROCESSED);
-        }
-        self.connection.cells.answered(status.as_u16(), started.elapsed());
-        (status, fields)
+        request::refuse(self.connection, refusal, started, grpc)
     }
 }

@@ -1,94 +1,61 @@
-//! One HTTP/2 request to the application: authorize, forward, answer.
+//! What a request to the application is to the mesh, whatever its version of HTTP: authorized, counted, refused.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderMap, StatusCode};
 use tulle_core::authz::HttpCall;
+use tulle_core::route::RequestView;
 
-use super::Connection;
-use super::authorize;
+use super::{Connection, authorize};
 use crate::access_log::{Entry, Logged};
-use crate::error::{self, Failure, FailureId, Refusal, UNPROCESSED};
-use crate::exchange::{self, Active, Answer, AnswerBody, Head, Processed};
-use crate::http::body::{RequestBody, ResponseBody, Rewind};
-use crate::http::headers;
+use crate::error::{self, FailureId, Refusal, UNPROCESSED};
+use crate::exchange::Active;
+use crate::metrics::cells::HttpCells;
 use crate::metrics::{RefusalLabels, Side};
-use crate::outbound::request::normal_form;
-use crate::upstream::Way;
 use crate::worker::Worker;
 
-/// Answers a request; a failure is an answer too.
-pub(super) async fn handle(connection: &Rc<Connection>, request: Request<Incoming>) -> Response<AnswerBody> {
-    let started = Instant::now();
-    let grpc = headers::is_grpc(request.headers());
-    match forward(connection, request, started).await {
-        Ok(response) => response,
-        Err(refusal) => {
-            let response = refuse(connection, &refusal, grpc);
-            connection.cells.answered(response.status().as_u16(), started.elapsed());
-            response
-        }
-    }
-}
-
-async fn forward(
-    connection: &Rc<Connection>,
-    request: Request<Incoming>,
+/// An admitted request.
+pub(super) struct Ticket {
     started: Instant,
-) -> Result<Response<AnswerBody>, Refusal> {
+    _active: Active,
+    logged: Option<Logged>,
+}
+
+/// Judges a request.
+pub(super) fn admit(connection: &Connection, view: &impl RequestView, started: Instant) -> Result<Ticket, Refusal> {
     let active = Active::new(&connection.cells);
-    let (parts, incoming) = request.into_parts();
-    let (body, rewind) = RequestBody::new(incoming);
-    let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers };
-    headers::remove_hop_by_hop(&mut head.headers);
-    if authorize::judges_paths(&connection.worker) {
-        normal_form(&mut head)?;
-    }
-    authorize::request(connection, HttpCall { method: head.method.as_str(), path: head.uri.path() })?;
-    let mut answer = send(connection, &head, body, &rewind).await?;
-    rewind.forget();
-    let status = answer.response.status();
-    headers::remove_hop_by_hop(answer.response.headers_mut());
-    answer.response.headers_mut().remove(UNPROCESSED);
-    let latency = started.elapsed();
-    connection.cells.answered(status.as_u16(), latency);
-    if connection.worker.shared.access_log.is_on() {
-        write_access_log(connection, &Logged::new(head.method.as_str(), head.uri.path()), status.as_u16(), latency);
-    }
-    Ok(answer.pass(Arc::clone(&connection.cells), active))
+    authorize::request(connection, HttpCall { method: view.method(), path: view.path() })?;
+    let logged = connection.worker.shared.access_log.is_on().then(|| Logged::new(view.method(), view.path()));
+    Ok(Ticket { started, _active: active, logged })
 }
 
-/// Sends to the application, once more on a new connection where a kept one had been closed.
-async fn send(connection: &Connection, head: &Head, body: RequestBody, rewind: &Rewind) -> Result<Answer, Failure> {
-    let worker = &connection.worker;
-    let application = worker.upstream(connection.dialled, Way::Local);
-    let broken = match exchange::send(&worker.shared.tls, &application, head, body, &[]).await {
-        Ok(answer) => return Ok(answer),
-        Err(broken) => broken,
-    };
-    match rewind.again() {
-        Some(body) if broken.processed == Processed::Nothing => {
-            exchange::send(&worker.shared.tls, &application, head, body, &[]).await.map_err(|broken| broken.failure)
-        }
-        _ => Err(broken.failure),
+/// Counts an answer; the cells its body is counted in.
+pub(super) fn answered(connection: &Connection, ticket: &Ticket, status: u16) -> Arc<HttpCells> {
+    let latency = ticket.started.elapsed();
+    connection.cells.answered(status, latency);
+    if let Some(logged) = &ticket.logged {
+        write_access_log(connection, logged, status, latency);
     }
+    Arc::clone(&connection.cells)
 }
 
-fn refuse(connection: &Connection, refusal: &Refusal, grpc: bool) -> Response<AnswerBody> {
+/// Logs and counts a refusal, and words the answer.
+pub(super) fn refuse(
+    connection: &Connection,
+    refusal: &Refusal,
+    started: Instant,
+    grpc: bool,
+) -> (StatusCode, HeaderMap) {
     let id = connection.worker.failure_id();
     log_refused(&connection.worker, id, refusal);
-    let (status, mut headers) = error::answer(&refusal.failure, id, grpc);
+    let (status, mut fields) = error::answer(&refusal.failure, id, grpc);
     if connection.peer.is_none() {
         // Between proxies only.
-        headers.remove(UNPROCESSED);
+        fields.remove(UNPROCESSED);
     }
-    let mut response = Response::new(ResponseBody::Empty);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
+    connection.cells.answered(status.as_u16(), started.elapsed());
+    (status, fields)
 }
 
 /// Logs and counts a refusal. Policy, rule and peer are named here and nowhere else.
@@ -110,7 +77,7 @@ pub(super) fn log_refused(worker: &Worker, id: FailureId, refusal: &Refusal) {
 }
 
 /// Writes a line of the access log, which is on.
-pub(super) fn write_access_log(connection: &Connection, request: &Logged, status: u16, latency: Duration) {
+fn write_access_log(connection: &Connection, request: &Logged, status: u16, latency: Duration) {
     let peer = connection.peer.as_ref().map(ToString::to_string).unwrap_or_default();
     let address = connection.dialled.to_string();
     connection.worker.shared.access_log.write(&Entry {

@@ -39,6 +39,11 @@ impl Decision {
         self.retry.as_ref().map_or(RETRIES, |retry| retry.attempts) as usize
     }
 
+    /// The rule's limit for each attempt.
+    pub(crate) fn try_limit(&self) -> Option<Duration> {
+        self.retry.as_ref().and_then(|retry| retry.per_try_timeout)
+    }
+
     /// Whether the rule asks for another attempt after this outcome.
     pub(crate) fn asks_again(&self, outcome: Outcome) -> bool {
         self.retry.as_ref().is_some_and(|retry| retry.on.covers(outcome))

@@ -7,40 +7,19 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 use tulle_core::codes::Reason;
-use tulle_core::retry::Outcome;
-use tulle_core::route::RequestView;
 
 use super::Connection;
 use super::decide::{self, Decision, Tried};
-use super::request;
-use crate::access_log::Logged;
-use crate::error::{self, Failure, Refusal, UNPROCESSED};
-use crate::exchange::{Active, InFlight};
+use super::request::{self, Broken, Ticket};
+use crate::error::{Failure, Refusal};
+use crate::exchange::InFlight;
 use crate::h1::{AttemptError, Exchange, Forwarding, Lease, Role, View};
 use crate::metrics::cells::HttpCells;
+use crate::upstream::Upstream;
 use crate::upstream::pool::H1Connection;
-use crate::upstream::{Upstream, Way};
 
 /// See the module.
 pub(super) struct Outbound<'a>(pub(super) &'a Connection);
-
-/// An admitted request.
-pub(super) struct Ticket {
-    decision: Decision,
-    started: Instant,
-    _active: Active,
-    /// Only for the access log.
-    logged: Option<Logged>,
-}
-
-/// Why an attempt gave no answer, and whether another may follow.
-struct Broken {
-    failure: Failure,
-    /// Whether any request may be sent again: nothing of this one was processed.
-    unprocessed: bool,
-    /// Whether an idempotent one may: its kept connection may merely have been closed (RFC 9110 §9.2.2).
-    stale: bool,
-}
 
 impl Role for Outbound<'_> {
     type Ticket = Ticket;
@@ -55,55 +34,38 @@ impl Role for Outbound<'_> {
     }
 
     fn admit(&self, view: &View<'_>, started: Instant) -> Result<Ticket, Refusal> {
-        let decision = decide::decide(self.0, Some(view))?;
-        let active = Active::new(&request::cells(self.0, &decision, decision.view.upstreams[0].key.way));
-        let logged = self.0.worker.shared.access_log.is_on().then(|| Logged::new(view.method(), view.path()));
-        Ok(Ticket { decision, started, _active: active, logged })
+        Ok(request::admit(self.0, view, started)?)
     }
 
     async fn forward(&self, ticket: &Ticket, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
-        let Some(limit) = ticket.decision.timeout else { return self.attempts(ticket, exchange).await };
-        match tokio::time::timeout(limit, self.attempts(ticket, exchange)).await {
-            Ok(forwarded) => forwarded,
-            Err(_) => {
-                let detail = format!("{} did not answer within {limit:?}", ticket.decision.service);
-                Err(Failure::new(Reason::Timeout, detail).into())
-            }
-        }
+        let Some(limit) = ticket.decision.timeout else { return self.attempts(&ticket.decision, exchange).await };
+        tokio::time::timeout(limit, self.attempts(&ticket.decision, exchange))
+            .await
+            .unwrap_or_else(|_| Err(request::timed_out(ticket, limit).into()))
     }
 
     fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
-        let upstream = &lease.in_flight.0;
-        let cells = request::cells(self.0, &ticket.decision, upstream.key.way);
-        let latency = ticket.started.elapsed();
-        cells.answered(lease.facts.status, latency);
-        if let Some(logged) = &ticket.logged {
-            request::write_access_log(self.0, &ticket.decision, logged, upstream, lease.facts.status, latency);
-        }
-        cells
+        request::answered(self.0, ticket, &lease.in_flight.0, lease.facts.status)
     }
 
     fn refuse(&self, refusal: &Refusal, _started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
-        let id = self.0.worker.failure_id();
-        request::log_refused(&self.0.worker, id, &refusal.failure);
-        let (status, mut fields) = error::answer(&refusal.failure, id, grpc);
-        // Only a proxy may be told this; the application would pass it on.
-        fields.remove(UNPROCESSED);
-        (status, fields)
+        request::refuse(&self.0.worker, &refusal.failure, grpc)
     }
 }
 
 impl Outbound<'_> {
-    async fn attempts(&self, ticket: &Ticket, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
-        let decision = &ticket.decision;
+    async fn attempts(&self, decision: &Decision, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
         let mut tried = Tried::new();
         loop {
             let upstream = decide::endpoint(&self.0.worker, &decision.view, &tried);
             let outcome = self.attempt(decision, upstream, exchange).await?;
             let again = tried.len() < decision.attempts()
                 && match &outcome {
-                    Ok(lease) => may_repeat_answer(decision, lease),
-                    Err(broken) => may_repeat(decision, broken, exchange.facts.idempotent),
+                    Ok(lease) => {
+                        let facts = &lease.facts;
+                        request::may_repeat_answer(decision, upstream, facts.status, facts.unprocessed)
+                    }
+                    Err(broken) => request::may_repeat(decision, broken, exchange.facts.idempotent),
                 };
             // What was sent can be sent again only while all of it is kept.
             if !again || !exchange.request.rewind() {
@@ -125,18 +87,8 @@ impl Outbound<'_> {
         exchange: &mut Exchange<'_>,
     ) -> Result<Result<Lease, Broken>, Forwarding> {
         let send = self.send(decision, upstream, exchange);
-        let Some(limit) = decision.retry.as_ref().and_then(|retry| retry.per_try_timeout) else {
-            return send.await;
-        };
-        match tokio::time::timeout(limit, send).await {
-            Ok(sent) => sent,
-            Err(_) => {
-                let detail = format!("{} did not answer within {limit:?}", upstream.key.address);
-                let failure = Failure::new(Reason::Timeout, detail);
-                upstream.load.failed(Instant::now());
-                Ok(Err(Broken { failure, unprocessed: false, stale: false }))
-            }
-        }
+        let Some(limit) = decision.try_limit() else { return send.await };
+        tokio::time::timeout(limit, send).await.unwrap_or_else(|_| Ok(Err(Broken::timed_out(upstream, limit))))
     }
 
     async fn send(
@@ -150,10 +102,7 @@ impl Outbound<'_> {
         let identities = &decision.view.backend.identities;
         let mut connection = match upstream.h1(&self.0.worker.shared.tls, identities).await {
             Ok(connection) => connection,
-            Err(failure) => {
-                upstream.load.failed(Instant::now());
-                return Ok(Err(Broken { failure, unprocessed: true, stale: false }));
-            }
+            Err(failure) => return Ok(Err(Broken::unsent(upstream, failure))),
         };
         let outcome = exchange.attempt(&mut connection.wire).await;
         let now = Instant::now();
@@ -171,17 +120,6 @@ impl Outbound<'_> {
             }
         }
     }
-}
-
-fn may_repeat_answer(decision: &Decision, lease: &Lease) -> bool {
-    // Nobody but a proxy is believed that nothing was processed.
-    let unprocessed = lease.facts.unprocessed && lease.in_flight.0.key.way == Way::Mesh;
-    unprocessed || decision.asks_again(Outcome::Status(lease.facts.status))
-}
-
-fn may_repeat(decision: &Decision, broken: &Broken, idempotent: bool) -> bool {
-    let outcome = if broken.failure.reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Reset };
-    broken.unprocessed || (broken.stale && idempotent) || decision.asks_again(outcome)
 }
 
 /// What a failed attempt means.

@@ -1,152 +1,105 @@
-//! One HTTP/2 request of the application: decide, send, try elsewhere where that is safe, answer.
+//! What a request of the application is to the mesh, whatever its version of HTTP: decided, perhaps repeated, counted, refused.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, Uri};
-use hyper::body::Incoming;
+use http::{HeaderMap, StatusCode};
 use tulle_core::codes::Reason;
-use tulle_core::path;
 use tulle_core::retry::Outcome;
+use tulle_core::route::RequestView;
 
 use super::Connection;
-use super::decide::{self, Decision, Tried};
+use super::decide::{self, Decision};
 use crate::access_log::{Entry, Logged};
 use crate::error::{self, Failure, FailureId, UNPROCESSED};
-use crate::exchange::{self, Active, Answer, AnswerBody, Broken, Head, Processed};
-use crate::http::body::{RequestBody, ResponseBody, Rewind};
-use crate::http::headers;
+use crate::exchange::Active;
 use crate::metrics::cells::HttpCells;
 use crate::metrics::{Labels, RefusalLabels, Side};
 use crate::upstream::{Upstream, Way};
-use crate::view::HeadView;
 use crate::worker::Worker;
 
-/// Answers a request; a failure is an answer too.
-pub(crate) async fn handle(connection: &Rc<Connection>, request: Request<Incoming>) -> Response<AnswerBody> {
-    let grpc = headers::is_grpc(request.headers());
-    match forward(connection, request).await {
-        Ok(response) => response,
-        Err(failure) => refuse(&connection.worker, &failure, grpc),
+/// An admitted request.
+pub(super) struct Ticket {
+    pub(super) decision: Decision,
+    started: Instant,
+    _active: Active,
+    /// Only for the access log.
+    logged: Option<Logged>,
+}
+
+/// Why an attempt gave no answer, and whether another may follow.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) failure: Failure,
+    /// Whether any request may be sent again: nothing of this one was processed.
+    pub(super) unprocessed: bool,
+    /// Whether an idempotent one may: its kept connection may merely have been closed (RFC 9110 §9.2.2).
+    pub(super) stale: bool,
+}
+
+impl Broken {
+    /// The attempt's own limit has passed.
+    pub(super) fn timed_out(upstream: &Upstream, limit: Duration) -> Self {
+        upstream.load.failed(Instant::now());
+        let detail = format!("{} did not answer within {limit:?}", upstream.key.address);
+        Self { failure: Failure::new(Reason::Timeout, detail), unprocessed: false, stale: false }
+    }
+
+    /// There was no connection.
+    pub(super) fn unsent(upstream: &Upstream, failure: Failure) -> Self {
+        upstream.load.failed(Instant::now());
+        Self { failure, unprocessed: true, stale: false }
     }
 }
 
-async fn forward(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Failure> {
-    let started = Instant::now();
-    let (parts, incoming) = request.into_parts();
-    let (body, rewind) = RequestBody::new(incoming);
-    let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers };
-    headers::remove_hop_by_hop(&mut head.headers);
-    head.headers.remove(UNPROCESSED);
-    if decide::has_routes(connection) {
-        normal_form(&mut head)?;
-    }
-    let decision = decide::decide(connection, Some(&HeadView(&head)))?;
-    let attempts = Attempts { connection, decision: &decision, head: &head, rewind: &rewind };
+/// Decides for a request.
+pub(super) fn admit(connection: &Connection, view: &impl RequestView, started: Instant) -> Result<Ticket, Failure> {
+    let decision = decide::decide(connection, Some(view))?;
     let active = Active::new(&cells(connection, &decision, decision.view.upstreams[0].key.way));
-    let (mut answer, upstream) = attempts.within(decision.timeout, body).await?;
-    rewind.forget();
-    headers::remove_hop_by_hop(answer.response.headers_mut());
-    answer.response.headers_mut().remove(UNPROCESSED);
-    let cells = cells(connection, &decision, upstream.key.way);
-    let (status, latency) = (answer.response.status().as_u16(), started.elapsed());
+    let logged = connection.worker.shared.access_log.is_on().then(|| Logged::new(view.method(), view.path()));
+    Ok(Ticket { decision, started, _active: active, logged })
+}
+
+/// The rule's limit for the answer's head has passed.
+pub(super) fn timed_out(ticket: &Ticket, limit: Duration) -> Failure {
+    Failure::new(Reason::Timeout, format!("{} did not answer within {limit:?}", ticket.decision.service))
+}
+
+/// Whether another attempt may follow an answer. `says_unprocessed`: what the answer says of itself.
+pub(super) fn may_repeat_answer(decision: &Decision, upstream: &Upstream, status: u16, says_unprocessed: bool) -> bool {
+    // Nobody but a proxy is believed that nothing was processed.
+    (says_unprocessed && upstream.key.way == Way::Mesh) || decision.asks_again(Outcome::Status(status))
+}
+
+/// Whether another attempt may follow one without an answer.
+pub(super) fn may_repeat(decision: &Decision, broken: &Broken, idempotent: bool) -> bool {
+    let outcome = if broken.failure.reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Reset };
+    broken.unprocessed || (broken.stale && idempotent) || decision.asks_again(outcome)
+}
+
+/// Counts an answer; the cells its body is counted in.
+pub(super) fn answered(connection: &Connection, ticket: &Ticket, upstream: &Upstream, status: u16) -> Arc<HttpCells> {
+    let cells = cells(connection, &ticket.decision, upstream.key.way);
+    let latency = ticket.started.elapsed();
     cells.answered(status, latency);
-    if connection.worker.shared.access_log.is_on() {
-        let logged = Logged::new(head.method.as_str(), head.uri.path());
-        write_access_log(connection, &decision, &logged, &upstream, status, latency);
+    if let Some(logged) = &ticket.logged {
+        write_access_log(connection, &ticket.decision, logged, upstream, status, latency);
     }
-    Ok(answer.pass(cells, active))
+    cells
 }
 
-/// The request's attempts on the endpoints of its backend.
-struct Attempts<'a> {
-    connection: &'a Connection,
-    decision: &'a Decision,
-    head: &'a Head,
-    rewind: &'a Rewind,
-}
-
-impl Attempts<'_> {
-    async fn within(&self, limit: Option<Duration>, body: RequestBody) -> Result<(Answer, Rc<Upstream>), Failure> {
-        let Some(limit) = limit else { return self.run(body).await };
-        let timed_out =
-            || Failure::new(Reason::Timeout, format!("{} did not answer within {limit:?}", self.decision.service));
-        tokio::time::timeout(limit, self.run(body)).await.unwrap_or_else(|_| Err(timed_out()))
-    }
-
-    async fn run(&self, mut body: RequestBody) -> Result<(Answer, Rc<Upstream>), Failure> {
-        let worker = &self.connection.worker;
-        let mut tried = Tried::new();
-        loop {
-            let upstream = decide::endpoint(worker, &self.decision.view, &tried);
-            let sent = self.attempt(upstream, body).await;
-            let again = tried.len() < self.decision.attempts()
-                && match &sent {
-                    Ok(answer) => self.may_repeat_answer(answer),
-                    Err(broken) => self.may_repeat(broken),
-                };
-            match (sent, self.rewind.again()) {
-                (sent, Some(beginning)) if again => {
-                    tracing::debug!(failure = ?sent.err().map(|broken| broken.failure), "trying another endpoint");
-                    body = beginning;
-                }
-                (Ok(answer), _) => return Ok((answer, Rc::clone(upstream))),
-                (Err(broken), _) => return Err(broken.failure),
-            }
-            tried.push(upstream.key.address);
-        }
-    }
-
-    /// One attempt, within the rule's `perTryTimeout`.
-    async fn attempt(&self, upstream: &Rc<Upstream>, body: RequestBody) -> Result<Answer, Broken> {
-        let identities = &self.decision.view.backend.identities;
-        let tls = &self.connection.worker.shared.tls;
-        let sent = exchange::send(tls, upstream, self.head, body, identities);
-        let Some(limit) = self.decision.retry.as_ref().and_then(|retry| retry.per_try_timeout) else {
-            return sent.await;
-        };
-        tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| {
-            let detail = format!("{} did not answer within {limit:?}", upstream.key.address);
-            Err(Broken { failure: Failure::new(Reason::Timeout, detail), processed: Processed::Maybe })
-        })
-    }
-
-    fn may_repeat_answer(&self, answer: &Answer) -> bool {
-        answer.unprocessed() || self.decision.asks_again(Outcome::Status(answer.response.status().as_u16()))
-    }
-
-    fn may_repeat(&self, broken: &Broken) -> bool {
-        let outcome = match broken.failure.reason {
-            Reason::Timeout => Outcome::Timeout,
-            _ => Outcome::Reset,
-        };
-        match broken.processed {
-            Processed::Nothing => true,
-            Processed::Maybe => self.decision.asks_again(outcome),
-        }
-    }
-}
-
-/// What is judged is what is forwarded.
-pub(crate) fn normal_form(head: &mut Head) -> Result<(), Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::new(Reason::BadRequest, format!("path: {error}"));
-    let normal = match path::normalize(head.uri.path()).map_err(|error| bad(&error))? {
-        std::borrow::Cow::Borrowed(_) => return Ok(()),
-        std::borrow::Cow::Owned(normal) => normal,
-    };
-    let target = match head.uri.query() {
-        Some(query) => format!("{normal}?{query}"),
-        None => normal,
-    };
-    let mut parts = std::mem::take(&mut head.uri).into_parts();
-    parts.path_and_query = Some(target.parse().map_err(|error: http::uri::InvalidUri| bad(&error))?);
-    head.uri = Uri::from_parts(parts).map_err(|error| bad(&error))?;
-    Ok(())
+/// Logs and counts a refusal, and words the answer.
+pub(super) fn refuse(worker: &Worker, failure: &Failure, grpc: bool) -> (StatusCode, HeaderMap) {
+    let id = worker.failure_id();
+    log_refused(worker, id, failure);
+    let (status, mut fields) = error::answer(failure, id, grpc);
+    // Only a proxy may be told this; the application would pass it on.
+    fields.remove(UNPROCESSED);
+    (status, fields)
 }
 
 /// Where requests of this backend are counted.
-pub(super) fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
+fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
     let mtls = way == Way::Mesh;
     decision
         .view
@@ -170,7 +123,7 @@ pub(super) fn labels(worker: &Worker, decision: &Decision, mtls: bool) -> Labels
 }
 
 /// Writes a line of the access log, which is on.
-pub(super) fn write_access_log(
+fn write_access_log(
     connection: &Connection,
     decision: &Decision,
     request: &Logged,
@@ -191,18 +144,6 @@ pub(super) fn write_access_log(
         endpoint: &upstream.key.address.to_string(),
         mtls: upstream.key.way == Way::Mesh,
     });
-}
-
-fn refuse(worker: &Worker, failure: &Failure, grpc: bool) -> Response<AnswerBody> {
-    let id = worker.failure_id();
-    log_refused(worker, id, failure);
-    let (status, mut headers) = error::answer(failure, id, grpc);
-    // Only a proxy may be told this; the application would pass it on.
-    headers.remove(UNPROCESSED);
-    let mut response = Response::new(ResponseBody::Empty);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
 }
 
 /// Logs and counts a refusal of this proxy toward its own application.

@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 use super::decide::{self, Decision, Tried};
 use super::{Connection, request};
 use crate::error::Failure;
+use crate::http2::Head;
 use crate::io::Stream;
 use crate::metrics::cells::TcpCells;
 use crate::metrics::{Labels, Side};
 use crate::tcp;
 use crate::upstream::{Upstream, Way};
-use crate::view::HeadView;
 use crate::worker::Worker;
 
 /// Chooses a backend, connects and joins.
@@ -27,7 +27,7 @@ pub(super) async fn run(connection: &Connection, stream: TcpStream) -> Result<()
 /// Connects to an endpoint of the destination's backend, to another one where the first does not answer.
 pub(super) async fn connect(connection: &Connection) -> Result<(Stream, Arc<TcpCells>), Failure> {
     let worker = &connection.worker;
-    let decision = decide::decide(connection, None::<&HeadView<'_>>)?;
+    let decision = decide::decide(connection, None::<&Head>)?;
     let mut tried = Tried::new();
     loop {
         let upstream = decide::endpoint(worker, &decision.view, &tried);

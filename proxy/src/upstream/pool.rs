@@ -9,7 +9,7 @@ use super::dial::{Dialled, dial};
 use super::{Upstream, Way};
 use crate::error::Failure;
 use crate::h1::Wire;
-use crate::http::client::{self, H2Sender};
+use crate::http2::{self, Sender};
 use crate::io::Stream;
 use crate::tls::{MeshProtocol, TlsContext};
 use tulle_core::codes::Reason;
@@ -36,7 +36,7 @@ pub(crate) struct H1Connection {
 /// An HTTP/2 connection; requests in flight hold an `Rc` of it.
 #[derive(Debug)]
 pub(crate) struct H2Connection {
-    pub(crate) sender: H2Sender,
+    pub(crate) sender: Sender,
     peer: Option<SpiffeId>,
 }
 
@@ -52,15 +52,21 @@ impl Upstream {
 
     /// An HTTP/2 connection with room for one more request, whose peer is one of `expected`.
     pub(crate) async fn h2(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Rc<H2Connection>, Failure> {
-        if let Some(connection) = self.shared_h2(expected) {
-            return Ok(connection);
+        match self.shared_h2(expected) {
+            Some(connection) => Ok(connection),
+            // Boxed: a handshake is rare and large, and every stream would have room for one.
+            None => Box::pin(self.open_h2(tls, expected)).await,
         }
+    }
+
+    async fn open_h2(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Rc<H2Connection>, Failure> {
         let _one_at_a_time = self.opening_h2.lock().await;
         if let Some(connection) = self.shared_h2(expected) {
             return Ok(connection);
         }
-        let Dialled { stream, peer } = Box::pin(dial(tls, self.key, MeshProtocol::H2, expected)).await?;
-        let sender = client::h2(stream).await.map_err(|error| self.handshake_failed(&error))?;
+        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H2, expected).await?;
+        let sender =
+            http2::open(stream, self.key.way == Way::Mesh).await.map_err(|error| self.handshake_failed(&error))?;
         let connection = Rc::new(H2Connection { sender, peer });
         if !self.retired.get() {
             self.h2.borrow_mut().push(Rc::clone(&connection));
@@ -133,7 +139,7 @@ impl Upstream {
         connections.iter().find(|connection| Rc::strong_count(connection) <= STREAMS_PER_CONNECTION).cloned()
     }
 
-    fn handshake_failed(&self, error: &hyper::Error) -> Failure {
+    fn handshake_failed(&self, error: &h2::Error) -> Failure {
         Failure::new(Reason::ConnectFailed, format!("HTTP handshake with {}: {error}", self.key.address))
     }
 }

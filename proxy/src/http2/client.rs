@@ -1,0 +1,99 @@
+//! Connections to upstreams. One task drives each and ends with it; requests go straight into h2's store of streams.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use http::Request;
+
+use super::keepalive;
+use super::outbox::{Outbox, Wired};
+use super::{
+    CONNECTION_WINDOW_BYTES, HEADERS_BYTES_MAX, STREAM_UNWRITTEN_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_FIRST,
+};
+use crate::io::Stream;
+
+/// Opens streams on a connection.
+#[derive(Debug)]
+pub(crate) struct Sender(RefCell<SendRequest<Bytes>>);
+
+impl Sender {
+    /// Whether no stream can be opened any more: the connection ended, its peer said that it leaves (GOAWAY), or stream ids ran out.
+    pub(crate) fn is_closed(&self) -> bool {
+        // Never pending: this handle opens no stream itself.
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(self.0.borrow_mut().poll_ready(&mut context), Poll::Ready(Err(_)))
+    }
+
+    /// Opens a stream. An error means that nothing was sent.
+    pub(super) fn send(
+        &self,
+        request: Request<()>,
+        ended: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        // A handle of its own: one that opened a stream beyond the peer's limit opens no other before that one is on its way.
+        let mut sender = self.0.borrow().clone();
+        sender.send_request(request, ended)
+    }
+}
+
+/// Opens HTTP/2 with prior knowledge on a connected stream. `pings`: whether the peer is asked for signs of life. Only a proxy of the
+/// mesh is: servers in common use end connections that ping as often (grpc-go: `too_many_pings`), and an application of this pod or
+/// one behind TCP's own keep-alive does not vanish unnoticed.
+///
+/// # Errors
+/// h2 refuses its settings, or the stream is closed.
+pub(crate) async fn open(stream: Stream, pings: bool) -> Result<Sender, h2::Error> {
+    let outbox = Outbox::new(stream);
+    let (sender, mut connection) = Builder::new()
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_max_send_streams(STREAMS_FIRST)
+        .max_header_list_size(HEADERS_BYTES_MAX)
+        .max_send_buffer_size(STREAM_UNWRITTEN_BYTES_MAX)
+        .handshake(outbox.wire())
+        .await?;
+    let pings = connection.ping_pong().filter(|_| pings);
+    let driver = tokio::task::spawn_local(Driver { connection, outbox });
+    if let Some(pings) = pings {
+        // A task of its own, so that a busy connection never looks at a timer.
+        let driver = driver.abort_handle();
+        tokio::task::spawn_local(async move {
+            keepalive::silence(pings).await;
+            driver.abort();
+        });
+    }
+    Ok(Sender(RefCell::new(sender)))
+}
+
+/// Reads and writes a connection until it ends.
+struct Driver {
+    connection: Connection<Wired, Bytes>,
+    outbox: Outbox,
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = Pin::new(&mut self.connection).poll(cx);
+        let flushed = self.outbox.poll_flush(cx);
+        match (polled, flushed) {
+            (Poll::Ready(Ok(())), _) => Poll::Ready(()),
+            (Poll::Ready(Err(error)), _) => {
+                tracing::debug!(%error, "upstream HTTP/2 connection ended");
+                Poll::Ready(())
+            }
+            (Poll::Pending, Poll::Ready(Err(error))) => {
+                tracing::debug!(%error, "upstream HTTP/2 connection ended");
+                Poll::Ready(())
+            }
+            (Poll::Pending, _) => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A caller's connection: its streams are served as they come, until one side has had enough or the proxy drains.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use h2::RecvStream;
+use h2::server::{Builder, Connection, SendResponse};
+use http::Request;
+
+use super::bells::{Bells, Part};
+use super::outbox::{Outbox, Wired};
+use super::stream::{self, Role};
+use super::{
+    CONNECTION_WINDOW_BYTES, HEADERS_BYTES_MAX, PING_TIMEOUT, STREAM_UNWRITTEN_BYTES_MAX, STREAM_WINDOW_BYTES,
+    STREAMS_MAX, keepalive,
+};
+use crate::drain::Drain;
+use crate::io::Stream;
+
+/// What became of something the connection waits for.
+enum Event {
+    /// A stream was served.
+    Served,
+    /// The proxy leaves.
+    Draining,
+    /// The peer has vanished.
+    Silent,
+}
+
+/// What the connection waits for besides streams; boxed, for it is rare and a stream is not.
+type Rare<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
+
+/// Serves a connection until it ends.
+///
+/// # Errors
+/// The peer broke the rules, or its connection failed.
+pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> io::Result<()> {
+    let outbox = Outbox::new(stream);
+    let handshake = tokio::time::timeout(PING_TIMEOUT, shake_hands(&outbox)).await;
+    let mut connection = handshake.map_err(io::Error::from)?.map_err(into_io)?;
+    let mut work = FuturesUnordered::new();
+    let pings = connection.ping_pong();
+    let drained: Rare<'_> = Box::pin(async {
+        drain.started().await;
+        Event::Draining
+    });
+    work.push(Either::Right(drained));
+    if let Some(pings) = pings {
+        let silent: Rare<'_> = Box::pin(async {
+            keepalive::silence(pings).await;
+            Event::Silent
+        });
+        work.push(Either::Right(silent));
+    }
+    let bells = Bells::new();
+    std::future::poll_fn(|cx| {
+        bells.poll(cx, |part, cx| match part {
+            Part::Streams => {
+                while let Poll::Ready(Some(event)) = work.poll_next_unpin(cx) {
+                    match event {
+                        Event::Served => {}
+                        Event::Draining => {
+                            connection.graceful_shutdown();
+                            bells.ring(Part::Connection);
+                        }
+                        Event::Silent => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                    }
+                }
+                Poll::Pending
+            }
+            Part::Connection => poll_connection(cx, &mut connection, &outbox, |request, respond| {
+                work.push(Either::Left(stream::serve(role, request, respond).map(|()| Event::Served)));
+                bells.ring(Part::Streams);
+            }),
+        })
+    })
+    .await
+}
+
+async fn shake_hands(outbox: &Outbox) -> Result<Connection<Wired, Bytes>, h2::Error> {
+    Builder::new()
+        .initial_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADERS_BYTES_MAX)
+        .max_send_buffer_size(STREAM_UNWRITTEN_BYTES_MAX)
+        .handshake(outbox.wire())
+        .await
+}
+
+/// Reads, accepts, writes. Ready when the connection has ended.
+fn poll_connection(
+    cx: &mut Context<'_>,
+    connection: &mut Connection<Wired, Bytes>,
+    outbox: &Outbox,
+    mut accept: impl FnMut(Request<RecvStream>, SendResponse<Bytes>),
+) -> Poll<io::Result<()>> {
+    loop {
+        match connection.poll_accept(cx) {
+            Poll::Ready(Some(Ok((request, respond)))) => accept(request, respond),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(into_io(error))),
+            Poll::Ready(None) => return Poll::Ready(Ok(())),
+            Poll::Pending => break,
+        }
+    }
+    match outbox.poll_flush(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+    }
+}
+
+fn into_io(error: h2::Error) -> io::Error {
+    if error.is_io() {
+        error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
+    } else {
+        io::Error::other(error)
+    }
+}

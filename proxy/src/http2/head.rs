@@ -1,0 +1,96 @@
+//! The head of a request, as rules see it and as the upstream gets it.
+//!
+//! Headers of one connection only (RFC 9110 §7.6.1) need no removal here: h2 resets a stream that carries any of them, or a `TE` other
+//! than `trailers` (RFC 9113 §8.2.2).
+
+use http::{HeaderMap, Method, Request, Uri, Version, header, request};
+use tulle_core::codes::Reason;
+use tulle_core::path;
+use tulle_core::route::RequestView;
+
+use crate::error::{Failure, UNPROCESSED};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Head {
+    /// The head as it was received, without what it must not bring.
+    pub(super) fn new(parts: request::Parts) -> Self {
+        let mut headers = parts.headers;
+        // Between proxies, and in answers, only.
+        headers.remove(UNPROCESSED);
+        if parts.uri.authority().is_some() {
+            // What is judged is what is forwarded: there is one name, and this is not it (RFC 9113 §8.3.1).
+            headers.remove(header::HOST);
+        }
+        Self { method: parts.method, uri: parts.uri, headers }
+    }
+
+    /// Whether the request is a gRPC call: its errors must be gRPC statuses.
+    pub(super) fn is_grpc(&self) -> bool {
+        self.headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    }
+
+    /// Brings the path into normal form: what is judged is what is forwarded.
+    ///
+    /// # Errors
+    /// The path means different things to different readers.
+    pub(super) fn normalize(&mut self) -> Result<(), Failure> {
+        let bad = |error: &dyn std::fmt::Display| Failure::new(Reason::BadRequest, format!("path: {error}"));
+        let normal = match path::normalize(self.uri.path()).map_err(|error| bad(&error))? {
+            std::borrow::Cow::Borrowed(_) => return Ok(()),
+            std::borrow::Cow::Owned(normal) => normal,
+        };
+        let target = match self.uri.query() {
+            Some(query) => format!("{normal}?{query}"),
+            None => normal,
+        };
+        let mut parts = std::mem::take(&mut self.uri).into_parts();
+        parts.path_and_query = Some(target.parse().map_err(|error: http::uri::InvalidUri| bad(&error))?);
+        self.uri = Uri::from_parts(parts).map_err(|error| bad(&error))?;
+        Ok(())
+    }
+
+    /// The request for one attempt.
+    ///
+    /// The headers are copied, although most requests are sent once: the peer may refuse the stream, and then nothing but this copy
+    /// lets it go elsewhere without the caller noticing. The copy shares the bytes.
+    pub(super) fn request(&self) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        // h2 takes a target without authority from older versions only; the request then names its host in `Host` alone.
+        let named = self.uri.authority().is_some();
+        *request.version_mut() = if named { Version::HTTP_2 } else { Version::HTTP_11 };
+        request
+    }
+}
+
+impl RequestView for Head {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    fn authority(&self) -> Option<&str> {
+        let host = || self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        self.uri.authority().map(http::uri::Authority::as_str).or_else(host)
+    }
+
+    fn header<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
+    }
+}

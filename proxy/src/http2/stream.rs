@@ -1,0 +1,189 @@
+//! One stream of a caller: judged, sent on, answered; both directions flow at once until both have ended.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+
+use super::attempt::{Exchange, Started, Upload};
+use super::flow::{Flow, Stop};
+use super::head::Head;
+use crate::error::{Failure, Refusal, UNPROCESSED};
+use crate::exchange::InFlight;
+use crate::metrics::cells::HttpCells;
+use crate::upstream::pool::H2Connection;
+
+/// One side of the proxy: whether a request goes on, and where.
+pub(crate) trait Role {
+    /// What is remembered of an admitted request.
+    type Ticket;
+
+    /// Whether rules look at paths: then requests are judged and forwarded in normal form.
+    fn judges_paths(&self) -> bool;
+    /// Judges a request and decides where it goes.
+    fn admit(&self, head: &Head, started: Instant) -> Result<Self::Ticket, Refusal>;
+    /// Sends the request on and waits for the head of the answer.
+    fn forward(
+        &self,
+        ticket: &Self::Ticket,
+        exchange: &mut Exchange,
+    ) -> impl Future<Output = Result<Lease, Forwarding>>;
+    /// Counts the answer; the cells its body is counted in.
+    fn answered(&self, ticket: &Self::Ticket, lease: &Lease) -> Arc<HttpCells>;
+    /// Logs and counts a refusal, and words the answer.
+    fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> (StatusCode, HeaderMap);
+}
+
+/// Why there is no answer to pass on.
+#[derive(Debug)]
+pub(crate) enum Forwarding {
+    /// The caller is told.
+    Refused(Refusal),
+    /// The upstream reset the stream: the caller's is reset for the same reason, as if nobody stood between.
+    Reset(Refusal, Reason),
+    /// There is nobody to tell.
+    CallerGone,
+}
+
+/// An answer that has begun on an upstream's connection.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) started: Started,
+    pub(crate) in_flight: InFlight,
+    /// Its reference count is the number of streams.
+    pub(crate) connection: Rc<H2Connection>,
+}
+
+impl Lease {
+    /// Status of the answer.
+    pub(crate) fn status(&self) -> u16 {
+        self.started.response.status().as_u16()
+    }
+
+    /// Whether the answer says that nothing of the request was processed.
+    pub(crate) fn says_unprocessed(&self) -> bool {
+        self.started.response.headers().contains_key(UNPROCESSED)
+    }
+}
+
+/// Answers one request. Not an `async fn`, which would hold its arguments a second time: there are thousands of these.
+pub(super) fn serve<R: Role>(
+    role: &R,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) -> impl Future<Output = ()> {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let mut exchange = Exchange { head: Head::new(parts), request: Flow::request(body), respond };
+    async move {
+        let grpc = exchange.head.is_grpc();
+        let refusal = match admit(role, &mut exchange.head, started) {
+            Ok(ticket) => match role.forward(&ticket, &mut exchange).await {
+                Ok(lease) => {
+                    let cells = role.answered(&ticket, &lease);
+                    // The ticket counts the request as active until its answer has ended.
+                    let mut passing = Passing::begin(&mut exchange, lease, &cells);
+                    return std::future::poll_fn(|cx| passing.poll(cx)).await;
+                }
+                Err(Forwarding::Refused(refusal)) => refusal,
+                Err(Forwarding::Reset(refusal, reason)) => {
+                    role.refuse(&refusal, started, grpc);
+                    return exchange.respond.send_reset(reason);
+                }
+                // Dropping the streams resets what is open of them: the upstream's is cancelled.
+                Err(Forwarding::CallerGone) => return,
+            },
+            Err(refusal) => refusal,
+        };
+        let (status, fields) = role.refuse(&refusal, started, grpc);
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        *response.headers_mut() = fields;
+        // Fails only where the caller went away. What it still sends is not read: h2 resets the stream without error (RFC 9113 §8.1).
+        let _ = exchange.respond.send_response(response, true);
+    }
+}
+
+fn admit<R: Role>(role: &R, head: &mut Head, started: Instant) -> Result<R::Ticket, Refusal> {
+    if head.method == Method::CONNECT {
+        let detail = "CONNECT is not supported; dial the destination itself";
+        return Err(Failure::new(tulle_core::codes::Reason::BadRequest, detail).into());
+    }
+    if role.judges_paths() {
+        head.normalize()?;
+    }
+    role.admit(head, started)
+}
+
+/// Both directions of a stream whose answer has begun. Counts the answer as aborted unless it ends as it should.
+struct Passing<'a> {
+    exchange: &'a mut Exchange,
+    upload: Upload,
+    /// Until it has ended.
+    answer: Option<(Flow, SendStream<Bytes>)>,
+    /// Whether the answer, or its way to the caller, ended before its end.
+    broken: bool,
+    counted: u64,
+    cells: &'a HttpCells,
+    _in_flight: InFlight,
+    _connection: Rc<H2Connection>,
+}
+
+impl<'a> Passing<'a> {
+    /// Passes the answer's head on.
+    fn begin(exchange: &'a mut Exchange, lease: Lease, cells: &'a HttpCells) -> Self {
+        let Lease { started: Started { response, upload }, in_flight, connection } = lease;
+        exchange.request.forget();
+        let (mut parts, body) = response.into_parts();
+        parts.headers.remove(UNPROCESSED);
+        let ended = body.is_end_stream();
+        let sent = exchange.respond.send_response(Response::from_parts(parts, ()), ended);
+        let broken = sent.is_err();
+        let answer = sent.ok().filter(|_| !ended).map(|to| (Flow::answer(body), to));
+        Self { exchange, upload, answer, broken, counted: 0, cells, _in_flight: in_flight, _connection: connection }
+    }
+
+    /// Passes the answer on, and the rest of the request. Ready when both have ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.upload.over {
+            match self.exchange.request.poll(cx, &mut self.upload.to) {
+                Poll::Ready(Ok(()) | Err(Stop::Sink)) => self.upload.over = true,
+                Poll::Ready(Err(Stop::Source(_))) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        if let Some((answer, to)) = &mut self.answer {
+            let polled = answer.poll(cx, to);
+            self.cells.response_bytes.add(answer.passed - std::mem::replace(&mut self.counted, answer.passed));
+            self.broken = match polled {
+                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Err(Stop::Sink)) => true,
+                Poll::Ready(Err(Stop::Source(error))) => {
+                    tracing::debug!(%error, "an answer broke off");
+                    to.send_reset(error.reason().unwrap_or(Reason::INTERNAL_ERROR));
+                    true
+                }
+                // The caller may go away while it has nothing to send and nothing to take.
+                Poll::Pending if to.poll_reset(cx).is_ready() => true,
+                Poll::Pending => return Poll::Pending,
+            };
+            self.answer = None;
+        }
+        // An answer may end before its request: the upstream still wants the rest, or says that it does not.
+        let over = self.upload.over || self.broken || self.upload.to.poll_reset(cx).is_ready();
+        if over { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        if self.broken || self.answer.is_some() {
+            self.cells.aborted.add(1);
+        }
+    }
+}

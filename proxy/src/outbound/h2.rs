@@ -1,0 +1,146 @@
+//! The application's side of HTTP/2: decide for each request, send it, try elsewhere where that is safe.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, StatusCode};
+use tulle_core::codes::Reason;
+
+use super::Connection;
+use super::decide::{self, Decision, Tried};
+use super::request::{self, Broken, Ticket};
+use crate::error::{Failure, Refusal};
+use crate::exchange::InFlight;
+use crate::http2::{AttemptError, Exchange, Forwarding, Head, Lease, Role};
+use crate::metrics::cells::HttpCells;
+use crate::upstream::Upstream;
+
+/// See the module.
+pub(super) struct Outbound<'a>(pub(super) &'a Connection);
+
+/// Why an attempt gave no answer.
+enum Failed {
+    /// The caller went away.
+    CallerGone,
+    /// The upstream's fault, with the reason it reset the stream for, if it did.
+    Upstream(Broken, Option<h2::Reason>),
+}
+
+impl Role for Outbound<'_> {
+    type Ticket = Ticket;
+
+    fn judges_paths(&self) -> bool {
+        decide::has_routes(self.0)
+    }
+
+    fn admit(&self, head: &Head, started: Instant) -> Result<Ticket, Refusal> {
+        Ok(request::admit(self.0, head, started)?)
+    }
+
+    async fn forward(&self, ticket: &Ticket, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
+        let Some(limit) = ticket.decision.timeout else { return self.attempts(&ticket.decision, exchange).await };
+        // Boxed, so that streams without a limit have no room for it; as below.
+        Box::pin(tokio::time::timeout(limit, self.attempts(&ticket.decision, exchange)))
+            .await
+            .unwrap_or_else(|_| Err(Forwarding::Refused(request::timed_out(ticket, limit).into())))
+    }
+
+    fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
+        request::answered(self.0, ticket, &lease.in_flight.0, lease.status())
+    }
+
+    fn refuse(&self, refusal: &Refusal, _started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
+        request::refuse(&self.0.worker, &refusal.failure, grpc)
+    }
+}
+
+impl Outbound<'_> {
+    async fn attempts(&self, decision: &Decision, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
+        let mut tried = Tried::new();
+        loop {
+            let upstream = decide::endpoint(&self.0.worker, &decision.view, &tried);
+            let outcome = self.attempt(decision, upstream, exchange).await;
+            let again = tried.len() < decision.attempts()
+                && match &outcome {
+                    Ok(lease) => {
+                        request::may_repeat_answer(decision, upstream, lease.status(), lease.says_unprocessed())
+                    }
+                    Err(Failed::Upstream(broken, _)) => request::may_repeat(decision, broken, false),
+                    Err(Failed::CallerGone) => false,
+                };
+            // What was sent can be sent again only while all of it is kept.
+            if !again || !exchange.rewind() {
+                return outcome.map_err(Forwarding::from);
+            }
+            match outcome {
+                Ok(lease) => tracing::debug!(status = lease.status(), "trying another endpoint"),
+                Err(Failed::Upstream(broken, _)) => {
+                    tracing::debug!(failure = %broken.failure, "trying another endpoint");
+                }
+                Err(Failed::CallerGone) => {}
+            }
+            tried.push(upstream.key.address);
+        }
+    }
+
+    /// One attempt, within the rule's `perTryTimeout`.
+    async fn attempt(
+        &self,
+        decision: &Decision,
+        upstream: &Rc<Upstream>,
+        exchange: &mut Exchange,
+    ) -> Result<Lease, Failed> {
+        let Some(limit) = decision.try_limit() else { return self.send(decision, upstream, exchange).await };
+        Box::pin(tokio::time::timeout(limit, self.send(decision, upstream, exchange)))
+            .await
+            .unwrap_or_else(|_| Err(Failed::Upstream(Broken::timed_out(upstream, limit), None)))
+    }
+
+    async fn send(
+        &self,
+        decision: &Decision,
+        upstream: &Rc<Upstream>,
+        exchange: &mut Exchange,
+    ) -> Result<Lease, Failed> {
+        let in_flight = InFlight::begin(upstream);
+        let started = Instant::now();
+        let identities = &decision.view.backend.identities;
+        let connection = upstream
+            .h2(&self.0.worker.shared.tls, identities)
+            .await
+            .map_err(|failure| Failed::Upstream(Broken::unsent(upstream, failure), None))?;
+        let outcome = exchange.attempt(&connection.sender).await;
+        let now = Instant::now();
+        match outcome {
+            Ok(answer) => {
+                upstream.load.observe(now.saturating_duration_since(started), now);
+                Ok(Lease { started: answer, in_flight, connection })
+            }
+            Err(AttemptError::CallerGone) => Err(Failed::CallerGone),
+            Err(error) => {
+                upstream.load.failed(now);
+                Err(broken(upstream, error))
+            }
+        }
+    }
+}
+
+/// What a failed attempt means.
+fn broken(upstream: &Upstream, error: AttemptError) -> Failed {
+    let reset = error.reset();
+    let AttemptError::Upstream { error, unprocessed } = error else { return Failed::CallerGone };
+    let reason = if unprocessed { Reason::ConnectFailed } else { Reason::UpstreamReset };
+    let failure = Failure::new(reason, format!("{}: {error}", upstream.key.address));
+    Failed::Upstream(Broken { failure, unprocessed, stale: false }, reset.filter(|_| !unprocessed))
+}
+
+impl From<Failed> for Forwarding {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::CallerGone => Self::CallerGone,
+            Failed::Upstream(broken, None) => Self::Refused(broken.failure.into()),
+            Failed::Upstream(broken, Some(reason)) => Self::Reset(broken.failure.into(), reason),
+        }
+    }
+}

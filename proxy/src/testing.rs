@@ -1,0 +1,170 @@
+//! A mesh for tests: proxies as data threads of their own, real sockets, real mutual TLS, and a world written by hand.
+//!
+//! ```text
+//! test ──▶ service ▷ caller's proxy ══ mTLS ══▷ callees' proxies ──▶ applications of the test
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tulle_core::authz::PolicySet;
+use tulle_core::name::ServiceRef;
+use tulle_core::retry::RetryPolicy;
+use tulle_core::route::{RouteTable, Rule};
+use tulle_core::sidecar::env;
+use tulle_core::snapshot::{Backend, Destination, Endpoint, Port, Protocol, Service, Snapshot, Target, Transport};
+use tulle_core::split::Split;
+
+use crate::access_log::AccessLog;
+use crate::config::Config;
+use crate::discovery;
+use crate::drain::Drain;
+use crate::metrics::Shard;
+use crate::tls::testing::TestCa;
+use crate::worker::{Shared, Worker};
+use crate::{inbound, outbound};
+
+const CALLER: &str = "spiffe://cluster.local/ns/shop/sa/caller";
+const CALLEE: &str = "spiffe://cluster.local/ns/shop/sa/web";
+/// The cluster IP, and the pods' addresses.
+const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 10));
+const CALLER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+const CALLEE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
+
+/// What a rule of the Service says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<RetryPolicy>,
+}
+
+/// A Service with one endpoint for each application, and a caller. Ends with its drop.
+pub(crate) struct Mesh {
+    /// What the caller's application dials.
+    pub(crate) service: SocketAddr,
+    pub(crate) caller: Proxy,
+    pub(crate) callees: Vec<Proxy>,
+}
+
+/// A running data thread.
+pub(crate) struct Proxy {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<Shard>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mesh {
+    /// A mesh in front of these applications.
+    pub(crate) fn new(applications: &[SocketAddr], rules: Option<Rules>) -> Mesh {
+        let ca = TestCa::new("test");
+        let mut callees = Vec::new();
+        let mut endpoints = Vec::new();
+        for application in applications {
+            let listener = TcpListener::bind((CALLEE_IP, 0)).unwrap();
+            let own = listener.local_addr().unwrap();
+            endpoints.push(Endpoint { address: own, transport: Transport::Mesh });
+            let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{own}={application}")));
+            callees.push(Proxy::start("inbound", config, &ca, CALLEE, nothing(), (None, Some(listener))));
+        }
+        let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();
+        let service = listener.local_addr().unwrap();
+        let config = config(CALLER_IP, (env::LISTEN_OUTBOUND, &service.to_string()));
+        let world = world(service, endpoints, rules);
+        let caller = Proxy::start("outbound", config, &ca, CALLER, world, (Some(listener), None));
+        Mesh { service, caller, callees }
+    }
+}
+
+impl Proxy {
+    fn start(
+        name: &str,
+        config: Config,
+        ca: &TestCa,
+        identity: &str,
+        world: Snapshot,
+        (outbound, inbound): (Option<TcpListener>, Option<TcpListener>),
+    ) -> Proxy {
+        let (discovery, _) = discovery::new(&config);
+        discovery.snapshot().store(Arc::new(world));
+        let tls = ca.context(identity);
+        let access_log = AccessLog::default();
+        let shared = Arc::new(Shared { config, discovery, tls, drain: Drain::default(), access_log });
+        let (metrics, stop) = (Arc::<Shard>::default(), CancellationToken::new());
+        let thread = {
+            let (shared, metrics, stop) = (Arc::clone(&shared), Arc::clone(&metrics), stop.clone());
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                runtime.enable_all().build_local(Default::default()).unwrap().block_on(async move {
+                    let worker = Worker::new(shared, metrics);
+                    if let Some(listener) = outbound {
+                        tokio::task::spawn_local(outbound::run(Rc::clone(&worker), listen(listener)));
+                    }
+                    if let Some(listener) = inbound {
+                        tokio::task::spawn_local(inbound::run(worker, listen(listener)));
+                    }
+                    stop.cancelled().await;
+                });
+            })
+        };
+        Proxy { shared, metrics, stop, thread: Some(thread.unwrap()) }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen(listener: TcpListener) -> tokio::net::TcpListener {
+    listener.set_nonblocking(true).unwrap();
+    tokio::net::TcpListener::from_std(listener).unwrap()
+}
+
+fn nothing() -> Snapshot {
+    Snapshot { generation: 1, targets: [].into(), policies: Arc::new(PolicySet::default()) }
+}
+
+fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) -> Snapshot {
+    let name = ServiceRef::new("shop", "web");
+    let identities = Arc::from([CALLEE.parse().unwrap()]);
+    let backend = Arc::new(Backend { service: name.clone(), port: service.port(), identities, endpoints });
+    let direct = Arc::new(Destination { service: name.clone(), backends: Some(Split::single(backend)) });
+    let rules = rules.into_iter().map(|Rules { timeout, retry }| Rule {
+        name: "test".into(),
+        matches: vec![],
+        action: Split::single(Arc::clone(&direct)),
+        timeout,
+        retry,
+    });
+    let routes = RouteTable { rules: rules.collect() };
+    let port = Port { number: service.port(), protocol: Protocol::Http2, routes, direct };
+    let target = Target::Service(Arc::new(Service { name, ports: vec![port] }));
+    Snapshot { generation: 1, targets: [(service.ip(), target)].into(), policies: Arc::new(PolicySet::default()) }
+}
+
+fn config(ip: IpAddr, listens: (&str, &str)) -> Config {
+    let pairs = [
+        (env::POD_NAME, "pod"),
+        (env::POD_NAMESPACE, "shop"),
+        (env::POD_IPS, &ip.to_string()),
+        (env::SERVICE_ACCOUNT, "default"),
+        (env::SYSTEM_NAMESPACE, "tulle-system"),
+        (env::TRUST_DOMAIN, "cluster.local"),
+        (env::ISSUER, "localhost:15012"),
+        (env::DEFAULT_MTLS, "PERMISSIVE"),
+        (env::CAPTURE, "listen"),
+        ("KUBERNETES_SERVICE_HOST", "127.0.0.1"),
+        ("KUBERNETES_SERVICE_PORT", "6443"),
+        listens,
+    ];
+    Config::from_pairs(&pairs).unwrap()
+}
