@@ -9,7 +9,7 @@
 //!
 //! What differs between the sides is a [`Role`]: whether and where a request goes.
 
-pub(crate) mod attempt;
+mod attempt;
 mod body;
 mod chunked;
 mod connection;
@@ -20,7 +20,7 @@ mod wire;
 mod write;
 
 pub(crate) use attempt::{AttemptError, Exchange};
-pub(crate) use connection::{Forwarding, Lease, Role, View, serve};
+pub(crate) use connection::{Forwarding, Lease, Role, serve};
 pub(crate) use wire::Wire;
 
 /// A message that is refused: the rule it broke.

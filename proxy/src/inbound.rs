@@ -155,9 +155,9 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
 async fn http(connection: Connection, stream: Stream, version: Version) -> Result<(), Failure> {
     let drain = &connection.worker.shared.drain;
     let served = match version {
-        Version::H1 => crate::h1::serve(&h1::Inbound::new(&connection), stream, drain).await,
+        Version::H1 => crate::h1::serve(&request::Inbound::new(&connection), stream, drain).await,
         // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
-        Version::H2 => Box::pin(crate::http2::serve(&h2::Inbound::new(&connection), stream, drain)).await,
+        Version::H2 => Box::pin(crate::http2::serve(&request::Inbound::new(&connection), stream, drain)).await,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "inbound connection ended");

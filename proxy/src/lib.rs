@@ -2,6 +2,7 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod app;
 mod buffer;
 mod capture;

@@ -122,9 +122,9 @@ async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Fai
 async fn http(connection: Rc<Connection>, stream: TcpStream, version: Version) -> Result<(), Failure> {
     let (stream, drain) = (Stream::Plain(stream), &connection.worker.shared.drain);
     let served = match version {
-        Version::H1 => crate::h1::serve(&h1::Outbound(&connection), stream, drain).await,
+        Version::H1 => crate::h1::serve(&request::Outbound(&connection), stream, drain).await,
         // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
-        Version::H2 => Box::pin(crate::http2::serve(&h2::Outbound(&connection), stream, drain)).await,
+        Version::H2 => Box::pin(crate::http2::serve(&request::Outbound(&connection), stream, drain)).await,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "connection from the application ended");

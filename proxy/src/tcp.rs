@@ -18,9 +18,14 @@ use crate::metrics::cells::{Count, TcpCells};
 const BULK_BYTES: usize = 64 * 1024;
 
 /// Joins caller and upstream until both directions have ended, or one side breaks.
-pub(crate) async fn join(mut caller: Stream, mut upstream: Stream, cells: Arc<TcpCells>) -> io::Result<()> {
+pub(crate) async fn join(caller: Stream, upstream: Stream, cells: Arc<TcpCells>) -> io::Result<()> {
     let _open = OpenConnection::new(Arc::clone(&cells));
-    let (mut there, mut back) = (Flow::new(&cells.sent_bytes), Flow::new(&cells.received_bytes));
+    relay(caller, upstream, &cells.sent_bytes, &cells.received_bytes).await
+}
+
+/// The same for a connection that is counted elsewhere: only its bytes, as they flow.
+pub(crate) async fn relay(mut caller: Stream, mut upstream: Stream, sent: &Count, received: &Count) -> io::Result<()> {
+    let (mut there, mut back) = (Flow::new(sent), Flow::new(received));
     poll_fn(|cx| {
         let there = there.poll(&mut caller, &mut upstream, cx)?;
         let back = back.poll(&mut upstream, &mut caller, cx)?;

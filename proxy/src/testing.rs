@@ -35,6 +35,11 @@ const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 10));
 const CALLER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 const CALLEE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
 
+/// Bytes of the future a function gives.
+pub(crate) fn future_bytes<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+    size_of::<F>()
+}
+
 /// What a rule of the Service says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {

@@ -21,8 +21,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) facts: RequestFacts,
     /// Whether the request was passed on whole, or cannot be passed on any further.
     pub(crate) sent: bool,
-    /// Whether the upstream stopped taking it.
-    pub(crate) broken: bool,
+    /// Why the upstream stopped taking it, if it did.
+    pub(super) broken: Option<io::Error>,
     /// Whether the caller's connection ends with this answer.
     pub(crate) draining: bool,
     /// The answer's head as the caller gets it.
@@ -47,54 +47,43 @@ pub(crate) enum AttemptError {
     },
 }
 
-/// What one attempt knows.
-struct Attempt {
-    /// The error that ended sending, in case no answer comes.
-    broken: Option<io::Error>,
-    touched: bool,
-}
-
-impl Exchange<'_> {
-    /// Sends the request and waits for the head of the answer, which stays in the upstream's input. Interim responses are passed on.
-    pub(crate) async fn attempt(&mut self, upstream: &mut Wire) -> Result<ResponseFacts, AttemptError> {
-        (self.sent, self.broken) = (false, false);
-        self.answer.clear();
-        let mut attempt = Attempt { broken: None, touched: false };
-        std::future::poll_fn(|cx| self.poll_attempt(cx, upstream, &mut attempt)).await
+impl<'a> Exchange<'a> {
+    /// A request of which nothing was sent.
+    pub(super) fn new(caller: &'a mut Wire, request: Message, facts: RequestFacts, draining: bool) -> Self {
+        Self { caller, request, facts, sent: false, broken: None, draining, answer: Buffer::new() }
     }
 
-    fn poll_attempt(
-        &mut self,
-        cx: &mut Context<'_>,
-        upstream: &mut Wire,
-        attempt: &mut Attempt,
-    ) -> Poll<Result<ResponseFacts, AttemptError>> {
-        if !self.sent {
-            self.poll_send(cx, upstream, attempt)?;
+    /// Sends the request and waits for the head of the answer, which is taken from the upstream's input and worded for the caller.
+    /// Interim responses are passed on.
+    pub(crate) async fn attempt(&mut self, upstream: &mut Wire) -> Result<ResponseFacts, AttemptError> {
+        (self.sent, self.broken) = (false, None);
+        self.answer.clear();
+        std::future::poll_fn(|cx| self.poll_attempt(cx, upstream)).await
+    }
+
+    fn poll_attempt(&mut self, cx: &mut Context<'_>, upstream: &mut Wire) -> Poll<Result<ResponseFacts, AttemptError>> {
+        match self.poll_send(cx, upstream) {
+            Ok(()) => {}
+            Err(Stop::Malformed(bad)) => return Poll::Ready(Err(AttemptError::BadRequest(bad))),
+            Err(Stop::Source(error) | Stop::Sink(error)) => return Poll::Ready(Err(AttemptError::CallerGone(error))),
         }
         loop {
             match self.read_answer(upstream).map_err(AttemptError::BadAnswer)? {
                 Some(facts) if facts.status >= 200 || facts.status == 101 => return Poll::Ready(Ok(facts)),
                 Some(_) => {
-                    if self.interim(cx, upstream)?.is_pending() {
-                        return Poll::Pending;
-                    }
+                    self.interim(cx, upstream)?;
                     continue;
                 }
                 None => {}
             }
-            match upstream.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => {
-                    let error = attempt.broken.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
-                    return Poll::Ready(Err(AttemptError::Upstream { error, touched: attempt.touched }));
-                }
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => {
-                    let error = attempt.broken.take().unwrap_or(error);
-                    return Poll::Ready(Err(AttemptError::Upstream { error, touched: attempt.touched }));
-                }
+            let ended = match upstream.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => io::ErrorKind::UnexpectedEof.into(),
+                Poll::Ready(Ok(_)) => continue,
+                Poll::Ready(Err(error)) => error,
                 Poll::Pending => break,
-            }
+            };
+            let error = self.broken.take().unwrap_or(ended);
+            return Poll::Ready(Err(AttemptError::Upstream { error, touched: self.request.has_written() }));
         }
         if self.sent {
             self.poll_caller(cx)?;
@@ -102,23 +91,18 @@ impl Exchange<'_> {
         Poll::Pending
     }
 
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        upstream: &mut Wire,
-        attempt: &mut Attempt,
-    ) -> Result<(), AttemptError> {
-        let sent = self.request.poll(cx, self.caller, upstream);
-        attempt.touched |= self.request.has_written();
-        match sent {
+    /// Passes on what there is of the request, unless all of it was. `sent` says afterwards whether more will follow.
+    ///
+    /// # Errors
+    /// The caller went away or broke the rules. An upstream that takes no more is none: it may have answered before it closed.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, upstream: &mut Wire) -> Result<(), Stop> {
+        if self.sent {
+            return Ok(());
+        }
+        match self.request.poll(cx, self.caller, upstream) {
             Poll::Ready(Ok(())) => self.sent = true,
-            Poll::Ready(Err(Stop::Source(error))) => return Err(AttemptError::CallerGone(error)),
-            Poll::Ready(Err(Stop::Malformed(bad))) => return Err(AttemptError::BadRequest(bad)),
-            // The upstream may have answered before it closed: its answer, if there is one, counts.
-            Poll::Ready(Err(Stop::Sink(error))) => {
-                attempt.broken = Some(error);
-                (self.sent, self.broken) = (true, true);
-            }
+            Poll::Ready(Err(Stop::Sink(error))) => (self.sent, self.broken) = (true, Some(error)),
+            Poll::Ready(Err(stop)) => return Err(stop),
             Poll::Pending => {}
         }
         Ok(())
@@ -140,14 +124,13 @@ impl Exchange<'_> {
     }
 
     /// Passes a 1xx on (RFC 9110 §15.2); a caller of HTTP/1.0 knows none.
-    fn interim(&mut self, cx: &mut Context<'_>, upstream: &mut Wire) -> Result<Poll<()>, AttemptError> {
+    fn interim(&mut self, cx: &mut Context<'_>, upstream: &mut Wire) -> Result<(), AttemptError> {
         let out = std::mem::take(&mut self.answer);
         if self.facts.old {
-            return Ok(Poll::Ready(()));
+            return Ok(());
         }
-        let mut message = Message::new(out, Framing::Length(0), false, false);
-        match message.poll(cx, upstream, self.caller) {
-            Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+        match Message::new(out, Framing::Length(0), false, false).poll(cx, upstream, self.caller) {
+            Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(_)) => Err(AttemptError::CallerGone(io::ErrorKind::BrokenPipe.into())),
             // A caller that does not read a hundred bytes of its own answer is not waited for.
             Poll::Pending => Err(AttemptError::CallerGone(io::ErrorKind::TimedOut.into())),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
 use tokio::time::Sleep;
 use tulle_core::codes::Reason;
 use tulle_core::path;
@@ -19,6 +18,7 @@ use super::fields::{Field, Fields};
 use super::head::{self, RequestFacts, RequestHead, ResponseFacts, Target};
 use super::wire::Wire;
 use super::{BadMessage, relay, write};
+use crate::admission::Admission;
 use crate::buffer::Buffer;
 use crate::drain::Drain;
 use crate::error::{Failure, Refusal};
@@ -32,17 +32,11 @@ const DISCARDED_BYTES_MAX: usize = 256 * 1024;
 /// How long that may take.
 const DISCARD_LIMIT: Duration = Duration::from_secs(1);
 
-/// One side of the proxy: whether a request goes on, and where.
-pub(crate) trait Role {
-    /// What is remembered of an admitted request.
-    type Ticket;
+/// One side of the proxy: where an admitted request goes.
+pub(crate) trait Role: Admission {
     /// Time for a request's head, idle time before it included. `None`: the caller is the application of this very pod.
     const HEAD_TIMEOUT: Option<Duration>;
 
-    /// Whether rules look at paths: then requests are judged and forwarded in normal form.
-    fn judges_paths(&self) -> bool;
-    /// Judges a request and decides where it goes.
-    fn admit(&self, request: &View<'_>, started: Instant) -> Result<Self::Ticket, Refusal>;
     /// What stands in for the `Host` a caller of HTTP/1.0 did not send.
     fn dialled(&self) -> std::net::SocketAddr;
     /// Sends the request on and waits for the head of the answer.
@@ -53,8 +47,6 @@ pub(crate) trait Role {
     ) -> impl Future<Output = Result<Lease, Forwarding>>;
     /// Counts the answer; the cells its body is counted in.
     fn answered(&self, ticket: &Self::Ticket, lease: &Lease) -> Arc<HttpCells>;
-    /// Logs and counts a refusal, and words the answer.
-    fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> (StatusCode, HeaderMap);
 }
 
 /// Why there is no answer to pass on.
@@ -162,8 +154,7 @@ pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> i
 async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R::Ticket>, drain: &Drain) -> io::Result<Answered> {
     let Request { admitted, facts, out, started } = request;
     let request = Message::new(out, facts.framing, facts.framing == head::Framing::Chunked, true);
-    let draining = drain.is_draining();
-    let mut exchange = Exchange { caller, request, facts, sent: false, broken: false, draining, answer: Buffer::new() };
+    let mut exchange = Exchange::new(caller, request, facts, drain.is_draining());
     let refusal = match admitted {
         Ok(ticket) => match role.forward(&ticket, &mut exchange).await {
             Ok(lease) => {

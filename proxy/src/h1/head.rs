@@ -125,10 +125,11 @@ pub(crate) fn response<T>(
     };
     let reason = head.reason.unwrap_or_default();
     let fields = Fields::classify(head.headers)?;
+    let declared = fields.content_length()?;
     let facts = ResponseFacts {
         status,
-        framing: response_framing(&fields, status, minor, asked)?,
-        declared: fields.content_length()?,
+        framing: response_framing(&fields, declared, status, minor, asked)?,
+        declared,
         keep_alive: keep_alive(&fields, minor),
         unprocessed: fields.has(Field::Unprocessed),
     };
@@ -167,11 +168,17 @@ fn request_framing(fields: &Fields<'_>, minor: u8) -> Result<Framing, BadMessage
     }
 }
 
-fn response_framing(fields: &Fields<'_>, status: u16, minor: u8, asked: &RequestFacts) -> Result<Framing, BadMessage> {
+fn response_framing(
+    fields: &Fields<'_>,
+    declared: Option<u64>,
+    status: u16,
+    minor: u8,
+    asked: &RequestFacts,
+) -> Result<Framing, BadMessage> {
     if asked.head_only || status < 200 || matches!(status, 204 | 304) {
         return Ok(Framing::Length(0));
     }
-    match (fields.has(Field::TransferEncoding), fields.content_length()?) {
+    match (fields.has(Field::TransferEncoding), declared) {
         (true, Some(_)) => Err(BadMessage("the response has both Transfer-Encoding and Content-Length")),
         (true, None) if minor == 1 && fields.is_chunked() => Ok(Framing::Chunked),
         (true, None) => Err(BadMessage("the Transfer-Encoding of the response is not exactly chunked")),

@@ -1,23 +1,21 @@
 //! The way back: an answer, the upstream's or the mesh's own, to the caller, and what becomes of both connections.
 
 use std::io;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tokio::io::AsyncWriteExt;
 
 use super::attempt::Exchange;
-use super::body::{Message, Stop};
+use super::body::Message;
 use super::connection::{Answered, Lease};
 use super::head::Framing;
 use super::wire::Wire;
 use super::write::{self, Manner};
 use crate::buffer::Buffer;
-use crate::metrics::cells::HttpCells;
+use crate::metrics::cells::{Count, HttpCells};
+use crate::tcp;
 
-/// Bytes read at once in each direction of an upgraded connection.
-const BUFFER_BYTES: usize = 16 * 1024;
 /// How long a caller that is still sending may take to see the end of its connection.
 const LINGER: Duration = Duration::from_millis(500);
 /// As much of what it sends is read meanwhile: unread bytes would turn the end into a reset, which can destroy the answer.
@@ -32,15 +30,8 @@ pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &H
     let mut answer = Message::new(out, facts.framing, manner.chunked, false);
     let mut counted = 0;
     let passed = std::future::poll_fn(|cx| {
-        if !exchange.sent {
-            // A request may still be flowing while its answer does: both directions make progress on their own.
-            match exchange.request.poll(cx, exchange.caller, upstream) {
-                Poll::Ready(Err(Stop::Sink(_))) => (exchange.sent, exchange.broken) = (true, true),
-                Poll::Ready(Err(stop)) => return Poll::Ready(Err(stop)),
-                Poll::Ready(Ok(())) => exchange.sent = true,
-                Poll::Pending => {}
-            }
-        }
+        // A request may still be flowing while its answer does: both directions make progress on their own.
+        exchange.poll_send(cx, upstream)?;
         let polled = answer.poll(cx, upstream, exchange.caller);
         cells.response_bytes.add(answer.passed - std::mem::replace(&mut counted, answer.passed));
         polled
@@ -54,7 +45,12 @@ pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &H
         return Ok(Answered::Upgraded(lease.connection.wire));
     }
     let whole = exchange.sent && exchange.request.is_read();
-    if whole && !exchange.broken && facts.keep_alive && facts.framing != Framing::Close && upstream.input.is_empty() {
+    if whole
+        && exchange.broken.is_none()
+        && facts.keep_alive
+        && facts.framing != Framing::Close
+        && upstream.input.is_empty()
+    {
         lease.in_flight.0.give_back(lease.connection);
     }
     // A request that was not read to its end leaves bytes of which nobody knows what they are.
@@ -97,7 +93,6 @@ pub(super) async fn join(mut caller: Wire, mut upstream: Wire) -> io::Result<()>
     caller.stream.flush().await?;
     caller.rest();
     upstream.rest();
-    tokio::io::copy_bidirectional_with_sizes(&mut caller.stream, &mut upstream.stream, BUFFER_BYTES, BUFFER_BYTES)
-        .await?;
-    Ok(())
+    // Bytes after an upgrade are in no metric; the request that asked for it is.
+    tcp::relay(caller.stream, upstream.stream, &Count::default(), &Count::default()).await
 }

@@ -8,25 +8,19 @@ use std::time::Instant;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 
 use super::attempt::{Exchange, Started, Upload};
 use super::flow::{Flow, Stop};
 use super::head::Head;
+use crate::admission::Admission;
 use crate::error::{Failure, Refusal, UNPROCESSED};
 use crate::exchange::InFlight;
 use crate::metrics::cells::HttpCells;
 use crate::upstream::pool::H2Connection;
 
-/// One side of the proxy: whether a request goes on, and where.
-pub(crate) trait Role {
-    /// What is remembered of an admitted request.
-    type Ticket;
-
-    /// Whether rules look at paths: then requests are judged and forwarded in normal form.
-    fn judges_paths(&self) -> bool;
-    /// Judges a request and decides where it goes.
-    fn admit(&self, head: &Head, started: Instant) -> Result<Self::Ticket, Refusal>;
+/// One side of the proxy: where an admitted request goes.
+pub(crate) trait Role: Admission {
     /// Sends the request on and waits for the head of the answer.
     fn forward(
         &self,
@@ -35,8 +29,6 @@ pub(crate) trait Role {
     ) -> impl Future<Output = Result<Lease, Forwarding>>;
     /// Counts the answer; the cells its body is counted in.
     fn answered(&self, ticket: &Self::Ticket, lease: &Lease) -> Arc<HttpCells>;
-    /// Logs and counts a refusal, and words the answer.
-    fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> (StatusCode, HeaderMap);
 }
 
 /// Why there is no answer to pass on.

@@ -1,5 +1,6 @@
 //! What a request to the application is to the mesh, whatever its version of HTTP: authorized, counted, refused.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,25 +10,61 @@ use tulle_core::route::RequestView;
 
 use super::{Connection, authorize};
 use crate::access_log::{Entry, Logged};
+use crate::admission::Admission;
 use crate::error::{self, FailureId, Refusal, UNPROCESSED};
 use crate::exchange::Active;
 use crate::metrics::cells::HttpCells;
 use crate::metrics::{RefusalLabels, Side};
+use crate::upstream::{Upstream, Way};
 use crate::worker::Worker;
+
+/// The network's side, as both versions of HTTP serve it.
+pub(super) struct Inbound<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) application: Rc<Upstream>,
+}
+
+impl<'a> Inbound<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        Self { connection, application: connection.worker.upstream(connection.dialled, Way::Local) }
+    }
+}
+
+impl Admission for Inbound<'_> {
+    type Ticket = Ticket;
+
+    fn judges_paths(&self) -> bool {
+        authorize::judges_paths(&self.connection.worker)
+    }
+
+    fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Ticket, Refusal> {
+        let connection = self.connection;
+        let active = Active::new(&connection.cells);
+        authorize::request(connection, HttpCall { method: request.method(), path: request.path() })?;
+        let log = &connection.worker.shared.access_log;
+        let logged = log.is_on().then(|| Logged::new(request.method(), request.path()));
+        Ok(Ticket { started, _active: active, logged })
+    }
+
+    fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
+        let connection = self.connection;
+        let id = connection.worker.failure_id();
+        log_refused(&connection.worker, id, refusal);
+        let (status, mut fields) = error::answer(&refusal.failure, id, grpc);
+        if connection.peer.is_none() {
+            // Between proxies only.
+            fields.remove(UNPROCESSED);
+        }
+        connection.cells.answered(status.as_u16(), started.elapsed());
+        (status, fields)
+    }
+}
 
 /// An admitted request.
 pub(super) struct Ticket {
     started: Instant,
     _active: Active,
     logged: Option<Logged>,
-}
-
-/// Judges a request.
-pub(super) fn admit(connection: &Connection, view: &impl RequestView, started: Instant) -> Result<Ticket, Refusal> {
-    let active = Active::new(&connection.cells);
-    authorize::request(connection, HttpCall { method: view.method(), path: view.path() })?;
-    let logged = connection.worker.shared.access_log.is_on().then(|| Logged::new(view.method(), view.path()));
-    Ok(Ticket { started, _active: active, logged })
 }
 
 /// Counts an answer; the cells its body is counted in.
@@ -38,24 +75,6 @@ pub(super) fn answered(connection: &Connection, ticket: &Ticket, status: u16) ->
         write_access_log(connection, logged, status, latency);
     }
     Arc::clone(&connection.cells)
-}
-
-/// Logs and counts a refusal, and words the answer.
-pub(super) fn refuse(
-    connection: &Connection,
-    refusal: &Refusal,
-    started: Instant,
-    grpc: bool,
-) -> (StatusCode, HeaderMap) {
-    let id = connection.worker.failure_id();
-    log_refused(&connection.worker, id, refusal);
-    let (status, mut fields) = error::answer(&refusal.failure, id, grpc);
-    if connection.peer.is_none() {
-        // Between proxies only.
-        fields.remove(UNPROCESSED);
-    }
-    connection.cells.answered(status.as_u16(), started.elapsed());
-    (status, fields)
 }
 
 /// Logs and counts a refusal. Policy, rule and peer are named here and nowhere else.

@@ -5,41 +5,27 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
 use tulle_core::codes::Reason;
 
-use super::Connection;
 use super::decide::{self, Decision, Tried};
-use super::request::{self, Broken, Ticket};
-use crate::error::{Failure, Refusal};
+use super::request::{self, Broken, Outbound, Ticket};
+use crate::error::Failure;
 use crate::exchange::InFlight;
-use crate::h1::{AttemptError, Exchange, Forwarding, Lease, Role, View};
+use crate::h1::{AttemptError, Exchange, Forwarding, Lease, Role};
 use crate::metrics::cells::HttpCells;
 use crate::upstream::Upstream;
 use crate::upstream::pool::H1Connection;
 
-/// See the module.
-pub(super) struct Outbound<'a>(pub(super) &'a Connection);
-
 impl Role for Outbound<'_> {
-    type Ticket = Ticket;
     const HEAD_TIMEOUT: Option<Duration> = None;
-
-    fn judges_paths(&self) -> bool {
-        decide::has_routes(self.0)
-    }
 
     fn dialled(&self) -> SocketAddr {
         self.0.dialled
     }
 
-    fn admit(&self, view: &View<'_>, started: Instant) -> Result<Ticket, Refusal> {
-        Ok(request::admit(self.0, view, started)?)
-    }
-
     async fn forward(&self, ticket: &Ticket, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
-        let Some(limit) = ticket.decision.timeout else { return self.attempts(&ticket.decision, exchange).await };
-        tokio::time::timeout(limit, self.attempts(&ticket.decision, exchange))
+        let Some(limit) = ticket.decision.timeout else { return attempts(self, &ticket.decision, exchange).await };
+        tokio::time::timeout(limit, attempts(self, &ticket.decision, exchange))
             .await
             .unwrap_or_else(|_| Err(request::timed_out(ticket, limit).into()))
     }
@@ -47,77 +33,71 @@ impl Role for Outbound<'_> {
     fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
         request::answered(self.0, ticket, &lease.in_flight.0, lease.facts.status)
     }
+}
 
-    fn refuse(&self, refusal: &Refusal, _started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
-        request::refuse(&self.0.worker, &refusal.failure, grpc)
+async fn attempts(side: &Outbound<'_>, decision: &Decision, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
+    let mut tried = Tried::new();
+    loop {
+        let upstream = decide::endpoint(&side.0.worker, &decision.view, &tried);
+        let outcome = attempt(side, decision, upstream, exchange).await?;
+        let again = tried.len() < decision.attempts()
+            && match &outcome {
+                Ok(lease) => {
+                    let facts = &lease.facts;
+                    request::may_repeat_answer(decision, upstream, facts.status, facts.unprocessed)
+                }
+                Err(broken) => request::may_repeat(decision, broken, exchange.facts.idempotent),
+            };
+        // What was sent can be sent again only while all of it is kept.
+        if !again || !exchange.request.rewind() {
+            return outcome.map_err(|broken| broken.failure.into());
+        }
+        match outcome {
+            Ok(lease) => tracing::debug!(status = lease.facts.status, "trying another endpoint"),
+            Err(broken) => tracing::debug!(failure = %broken.failure, "trying another endpoint"),
+        }
+        tried.push(upstream.key.address);
     }
 }
 
-impl Outbound<'_> {
-    async fn attempts(&self, decision: &Decision, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
-        let mut tried = Tried::new();
-        loop {
-            let upstream = decide::endpoint(&self.0.worker, &decision.view, &tried);
-            let outcome = self.attempt(decision, upstream, exchange).await?;
-            let again = tried.len() < decision.attempts()
-                && match &outcome {
-                    Ok(lease) => {
-                        let facts = &lease.facts;
-                        request::may_repeat_answer(decision, upstream, facts.status, facts.unprocessed)
-                    }
-                    Err(broken) => request::may_repeat(decision, broken, exchange.facts.idempotent),
-                };
-            // What was sent can be sent again only while all of it is kept.
-            if !again || !exchange.request.rewind() {
-                return outcome.map_err(|broken| broken.failure.into());
-            }
-            match outcome {
-                Ok(lease) => tracing::debug!(status = lease.facts.status, "trying another endpoint"),
-                Err(broken) => tracing::debug!(failure = %broken.failure, "trying another endpoint"),
-            }
-            tried.push(upstream.key.address);
+/// One attempt, within the rule's `perTryTimeout`.
+async fn attempt(
+    side: &Outbound<'_>,
+    decision: &Decision,
+    upstream: &Rc<Upstream>,
+    exchange: &mut Exchange<'_>,
+) -> Result<Result<Lease, Broken>, Forwarding> {
+    let send = send(side, decision, upstream, exchange);
+    let Some(limit) = decision.try_limit() else { return send.await };
+    tokio::time::timeout(limit, send).await.unwrap_or_else(|_| Ok(Err(Broken::timed_out(upstream, limit))))
+}
+
+async fn send(
+    side: &Outbound<'_>,
+    decision: &Decision,
+    upstream: &Rc<Upstream>,
+    exchange: &mut Exchange<'_>,
+) -> Result<Result<Lease, Broken>, Forwarding> {
+    let in_flight = InFlight::begin(upstream);
+    let started = Instant::now();
+    let identities = &decision.view.backend.identities;
+    let mut connection = match upstream.h1(&side.0.worker.shared.tls, identities).await {
+        Ok(connection) => connection,
+        Err(failure) => return Ok(Err(Broken::unsent(upstream, failure))),
+    };
+    let outcome = exchange.attempt(&mut connection.wire).await;
+    let now = Instant::now();
+    match outcome {
+        Ok(facts) => {
+            upstream.load.observe(now.saturating_duration_since(started), now);
+            Ok(Ok(Lease { connection, in_flight, facts }))
         }
-    }
-
-    /// One attempt, within the rule's `perTryTimeout`.
-    async fn attempt(
-        &self,
-        decision: &Decision,
-        upstream: &Rc<Upstream>,
-        exchange: &mut Exchange<'_>,
-    ) -> Result<Result<Lease, Broken>, Forwarding> {
-        let send = self.send(decision, upstream, exchange);
-        let Some(limit) = decision.try_limit() else { return send.await };
-        tokio::time::timeout(limit, send).await.unwrap_or_else(|_| Ok(Err(Broken::timed_out(upstream, limit))))
-    }
-
-    async fn send(
-        &self,
-        decision: &Decision,
-        upstream: &Rc<Upstream>,
-        exchange: &mut Exchange<'_>,
-    ) -> Result<Result<Lease, Broken>, Forwarding> {
-        let in_flight = InFlight::begin(upstream);
-        let started = Instant::now();
-        let identities = &decision.view.backend.identities;
-        let mut connection = match upstream.h1(&self.0.worker.shared.tls, identities).await {
-            Ok(connection) => connection,
-            Err(failure) => return Ok(Err(Broken::unsent(upstream, failure))),
-        };
-        let outcome = exchange.attempt(&mut connection.wire).await;
-        let now = Instant::now();
-        match outcome {
-            Ok(facts) => {
-                upstream.load.observe(now.saturating_duration_since(started), now);
-                Ok(Ok(Lease { connection, in_flight, facts }))
+        Err(error) => {
+            let broken = broken(upstream, &connection, error)?;
+            if !broken.stale {
+                upstream.load.failed(now);
             }
-            Err(error) => {
-                let broken = broken(upstream, &connection, error)?;
-                if !broken.stale {
-                    upstream.load.failed(now);
-                }
-                Ok(Err(broken))
-            }
+            Ok(Err(broken))
         }
     }
 }

@@ -4,20 +4,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode};
 use tulle_core::codes::Reason;
 
-use super::Connection;
 use super::decide::{self, Decision, Tried};
-use super::request::{self, Broken, Ticket};
-use crate::error::{Failure, Refusal};
+use super::request::{self, Broken, Outbound, Ticket};
+use crate::error::Failure;
 use crate::exchange::InFlight;
-use crate::http2::{AttemptError, Exchange, Forwarding, Head, Lease, Role};
+use crate::http2::{AttemptError, Exchange, Forwarding, Lease, Role};
 use crate::metrics::cells::HttpCells;
 use crate::upstream::Upstream;
-
-/// See the module.
-pub(super) struct Outbound<'a>(pub(super) &'a Connection);
 
 /// Why an attempt gave no answer.
 enum Failed {
@@ -28,20 +23,10 @@ enum Failed {
 }
 
 impl Role for Outbound<'_> {
-    type Ticket = Ticket;
-
-    fn judges_paths(&self) -> bool {
-        decide::has_routes(self.0)
-    }
-
-    fn admit(&self, head: &Head, started: Instant) -> Result<Ticket, Refusal> {
-        Ok(request::admit(self.0, head, started)?)
-    }
-
     async fn forward(&self, ticket: &Ticket, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
-        let Some(limit) = ticket.decision.timeout else { return self.attempts(&ticket.decision, exchange).await };
+        let Some(limit) = ticket.decision.timeout else { return attempts(self, &ticket.decision, exchange).await };
         // Boxed, so that streams without a limit have no room for it; as below.
-        Box::pin(tokio::time::timeout(limit, self.attempts(&ticket.decision, exchange)))
+        Box::pin(tokio::time::timeout(limit, attempts(self, &ticket.decision, exchange)))
             .await
             .unwrap_or_else(|_| Err(Forwarding::Refused(request::timed_out(ticket, limit).into())))
     }
@@ -49,79 +34,71 @@ impl Role for Outbound<'_> {
     fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
         request::answered(self.0, ticket, &lease.in_flight.0, lease.status())
     }
+}
 
-    fn refuse(&self, refusal: &Refusal, _started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
-        request::refuse(&self.0.worker, &refusal.failure, grpc)
+async fn attempts(side: &Outbound<'_>, decision: &Decision, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
+    let mut tried = Tried::new();
+    loop {
+        let upstream = decide::endpoint(&side.0.worker, &decision.view, &tried);
+        let outcome = attempt(side, decision, upstream, exchange).await;
+        let again = tried.len() < decision.attempts()
+            && match &outcome {
+                Ok(lease) => request::may_repeat_answer(decision, upstream, lease.status(), lease.says_unprocessed()),
+                Err(Failed::Upstream(broken, _)) => request::may_repeat(decision, broken, false),
+                Err(Failed::CallerGone) => false,
+            };
+        // What was sent can be sent again only while all of it is kept.
+        if !again || !exchange.rewind() {
+            return outcome.map_err(Forwarding::from);
+        }
+        match outcome {
+            Ok(lease) => tracing::debug!(status = lease.status(), "trying another endpoint"),
+            Err(Failed::Upstream(broken, _)) => {
+                tracing::debug!(failure = %broken.failure, "trying another endpoint");
+            }
+            Err(Failed::CallerGone) => {}
+        }
+        tried.push(upstream.key.address);
     }
 }
 
-impl Outbound<'_> {
-    async fn attempts(&self, decision: &Decision, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
-        let mut tried = Tried::new();
-        loop {
-            let upstream = decide::endpoint(&self.0.worker, &decision.view, &tried);
-            let outcome = self.attempt(decision, upstream, exchange).await;
-            let again = tried.len() < decision.attempts()
-                && match &outcome {
-                    Ok(lease) => {
-                        request::may_repeat_answer(decision, upstream, lease.status(), lease.says_unprocessed())
-                    }
-                    Err(Failed::Upstream(broken, _)) => request::may_repeat(decision, broken, false),
-                    Err(Failed::CallerGone) => false,
-                };
-            // What was sent can be sent again only while all of it is kept.
-            if !again || !exchange.rewind() {
-                return outcome.map_err(Forwarding::from);
-            }
-            match outcome {
-                Ok(lease) => tracing::debug!(status = lease.status(), "trying another endpoint"),
-                Err(Failed::Upstream(broken, _)) => {
-                    tracing::debug!(failure = %broken.failure, "trying another endpoint");
-                }
-                Err(Failed::CallerGone) => {}
-            }
-            tried.push(upstream.key.address);
+/// One attempt, within the rule's `perTryTimeout`.
+async fn attempt(
+    side: &Outbound<'_>,
+    decision: &Decision,
+    upstream: &Rc<Upstream>,
+    exchange: &mut Exchange,
+) -> Result<Lease, Failed> {
+    let Some(limit) = decision.try_limit() else { return send(side, decision, upstream, exchange).await };
+    Box::pin(tokio::time::timeout(limit, send(side, decision, upstream, exchange)))
+        .await
+        .unwrap_or_else(|_| Err(Failed::Upstream(Broken::timed_out(upstream, limit), None)))
+}
+
+async fn send(
+    side: &Outbound<'_>,
+    decision: &Decision,
+    upstream: &Rc<Upstream>,
+    exchange: &mut Exchange,
+) -> Result<Lease, Failed> {
+    let in_flight = InFlight::begin(upstream);
+    let started = Instant::now();
+    let identities = &decision.view.backend.identities;
+    let connection = upstream
+        .h2(&side.0.worker.shared.tls, identities)
+        .await
+        .map_err(|failure| Failed::Upstream(Broken::unsent(upstream, failure), None))?;
+    let outcome = exchange.attempt(&connection.sender).await;
+    let now = Instant::now();
+    match outcome {
+        Ok(answer) => {
+            upstream.load.observe(now.saturating_duration_since(started), now);
+            Ok(Lease { started: answer, in_flight, connection })
         }
-    }
-
-    /// One attempt, within the rule's `perTryTimeout`.
-    async fn attempt(
-        &self,
-        decision: &Decision,
-        upstream: &Rc<Upstream>,
-        exchange: &mut Exchange,
-    ) -> Result<Lease, Failed> {
-        let Some(limit) = decision.try_limit() else { return self.send(decision, upstream, exchange).await };
-        Box::pin(tokio::time::timeout(limit, self.send(decision, upstream, exchange)))
-            .await
-            .unwrap_or_else(|_| Err(Failed::Upstream(Broken::timed_out(upstream, limit), None)))
-    }
-
-    async fn send(
-        &self,
-        decision: &Decision,
-        upstream: &Rc<Upstream>,
-        exchange: &mut Exchange,
-    ) -> Result<Lease, Failed> {
-        let in_flight = InFlight::begin(upstream);
-        let started = Instant::now();
-        let identities = &decision.view.backend.identities;
-        let connection = upstream
-            .h2(&self.0.worker.shared.tls, identities)
-            .await
-            .map_err(|failure| Failed::Upstream(Broken::unsent(upstream, failure), None))?;
-        let outcome = exchange.attempt(&connection.sender).await;
-        let now = Instant::now();
-        match outcome {
-            Ok(answer) => {
-                upstream.load.observe(now.saturating_duration_since(started), now);
-                Ok(Lease { started: answer, in_flight, connection })
-            }
-            Err(AttemptError::CallerGone) => Err(Failed::CallerGone),
-            Err(error) => {
-                upstream.load.failed(now);
-                Err(broken(upstream, error))
-            }
+        Err(AttemptError::CallerGone) => Err(Failed::CallerGone),
+        Err(error) => {
+            upstream.load.failed(now);
+            Err(broken(upstream, error))
         }
     }
 }

@@ -11,12 +11,43 @@ use tulle_core::route::RequestView;
 use super::Connection;
 use super::decide::{self, Decision};
 use crate::access_log::{Entry, Logged};
-use crate::error::{self, Failure, FailureId, UNPROCESSED};
+use crate::admission::Admission;
+use crate::error::{self, Failure, FailureId, Refusal, UNPROCESSED};
 use crate::exchange::Active;
 use crate::metrics::cells::HttpCells;
 use crate::metrics::{Labels, RefusalLabels, Side};
 use crate::upstream::{Upstream, Way};
 use crate::worker::Worker;
+
+/// The application's side, as both versions of HTTP serve it.
+pub(super) struct Outbound<'a>(pub(super) &'a Connection);
+
+impl Admission for Outbound<'_> {
+    type Ticket = Ticket;
+
+    fn judges_paths(&self) -> bool {
+        decide::has_routes(self.0)
+    }
+
+    fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Ticket, Refusal> {
+        let connection = self.0;
+        let decision = decide::decide(connection, Some(request))?;
+        let active = Active::new(&cells(connection, &decision, decision.view.upstreams[0].key.way));
+        let log = &connection.worker.shared.access_log;
+        let logged = log.is_on().then(|| Logged::new(request.method(), request.path()));
+        Ok(Ticket { decision, started, _active: active, logged })
+    }
+
+    fn refuse(&self, refusal: &Refusal, _started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
+        let (worker, failure) = (&self.0.worker, &refusal.failure);
+        let id = worker.failure_id();
+        log_refused(worker, id, failure);
+        let (status, mut fields) = error::answer(failure, id, grpc);
+        // Only a proxy may be told this; the application would pass it on.
+        fields.remove(UNPROCESSED);
+        (status, fields)
+    }
+}
 
 /// An admitted request.
 pub(super) struct Ticket {
@@ -52,14 +83,6 @@ impl Broken {
     }
 }
 
-/// Decides for a request.
-pub(super) fn admit(connection: &Connection, view: &impl RequestView, started: Instant) -> Result<Ticket, Failure> {
-    let decision = decide::decide(connection, Some(view))?;
-    let active = Active::new(&cells(connection, &decision, decision.view.upstreams[0].key.way));
-    let logged = connection.worker.shared.access_log.is_on().then(|| Logged::new(view.method(), view.path()));
-    Ok(Ticket { decision, started, _active: active, logged })
-}
-
 /// The rule's limit for the answer's head has passed.
 pub(super) fn timed_out(ticket: &Ticket, limit: Duration) -> Failure {
     Failure::new(Reason::Timeout, format!("{} did not answer within {limit:?}", ticket.decision.service))
@@ -86,16 +109,6 @@ pub(super) fn answered(connection: &Connection, ticket: &Ticket, upstream: &Upst
         write_access_log(connection, &ticket.decision, logged, upstream, status, latency);
     }
     cells
-}
-
-/// Logs and counts a refusal, and words the answer.
-pub(super) fn refuse(worker: &Worker, failure: &Failure, grpc: bool) -> (StatusCode, HeaderMap) {
-    let id = worker.failure_id();
-    log_refused(worker, id, failure);
-    let (status, mut fields) = error::answer(failure, id, grpc);
-    // Only a proxy may be told this; the application would pass it on.
-    fields.remove(UNPROCESSED);
-    (status, fields)
 }
 
 /// Where requests of this backend are counted.

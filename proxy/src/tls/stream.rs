@@ -64,13 +64,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         Poll::Ready(Ok(self.records.plaintext()))
     }
 
-    /// Ready when a connection that waits in a pool has become useless: it has ended, broken, or its peer spoke unasked. Makes no
-    /// system call unless the socket was reported ready; the task is woken when it is.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for pools of connections without a task of their own"))]
-    pub(crate) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_fill(cx).map(|_| ())
-    }
-
     /// Ready when there is plaintext, in `direct` or kept, or the peer has ended.
     fn poll_open(&mut self, cx: &mut Context<'_>, direct: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
