@@ -1,17 +1,18 @@
 //! Which rule answers a request: the first whose conditions fit, in the order of the VirtualServices' precedence (`rank`).
 
+mod action;
+mod filter;
 mod matcher;
 mod rank;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use action::{Action, Branch};
+pub use filter::Filters;
 pub use matcher::{FullRegex, HeaderMatch, Match, PatternError, QueryMatch, StringMatch};
 pub use rank::{Rank, merge};
 
 use crate::name::ServiceRef;
-use crate::retry::RetryPolicy;
-use crate::split::Split;
 
 /// A request as rules see it. The proxy implements it over its own types, without copies.
 pub trait RequestView {
@@ -60,12 +61,10 @@ pub struct Rule<D> {
     pub name: Arc<str>,
     /// Conditions, any of which is enough. Empty: every request.
     pub matches: Vec<Match>,
-    /// Destinations by weight.
-    pub action: Split<D>,
-    /// Limit for the whole answer; `None`: no limit.
-    pub timeout: Option<Duration>,
-    /// Repetition of failed attempts; `None`: never.
-    pub retry: Option<RetryPolicy>,
+    /// Where it goes.
+    pub action: Action<D>,
+    /// What is done to it on the way.
+    pub filters: Filters,
 }
 
 impl<D> RouteTable<D> {
@@ -109,15 +108,14 @@ impl<D> Rule<D> {
         (!unreachable).then(|| Rule { matches, ..self.clone() })
     }
 
+    /// Every destination the rule may send a request to.
+    pub fn destinations(&self) -> impl Iterator<Item = &D> {
+        self.action.destinations()
+    }
+
     /// The same rule with other destinations.
     pub fn map<E>(self, to: impl FnMut(D) -> E) -> Rule<E> {
-        Rule {
-            name: self.name,
-            matches: self.matches,
-            action: self.action.map(to),
-            timeout: self.timeout,
-            retry: self.retry,
-        }
+        Rule { name: self.name, matches: self.matches, action: self.action.map(to), filters: self.filters }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tulle_core::authz::PolicySet;
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::RetryPolicy;
-use tulle_core::route::{RouteTable, Rule};
+use tulle_core::route::{Action, Filters, RouteTable, Rule};
 use tulle_core::sidecar::env;
 use tulle_core::snapshot::{Backend, Destination, Endpoint, Port, Protocol, Service, Snapshot, Target, Transport};
 use tulle_core::split::Split;
@@ -146,9 +146,8 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
     let rules = rules.into_iter().map(|Rules { timeout, retry }| Rule {
         name: "test".into(),
         matches: vec![],
-        action: Split::single(Arc::clone(&direct)),
-        timeout,
-        retry,
+        action: Action::to(Arc::clone(&direct)),
+        filters: Filters { timeout, retry },
     });
     let routes = RouteTable { rules: rules.collect() };
     let port = Port { number: service.port(), protocol: Protocol::Http2, routes, direct };

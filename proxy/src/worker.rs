@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 use tulle_core::name::ServiceRef;
+use tulle_core::route::Rule;
 use tulle_core::snapshot::{Backend, Destination, Snapshot, Target};
 
 use crate::access_log::AccessLog;
@@ -216,7 +217,7 @@ impl Live {
         for target in snapshot.targets.values() {
             let Target::Service(service) = target else { continue };
             for port in &service.ports {
-                let routed = port.routes.rules.iter().flat_map(|rule| rule.action.entries().map(|(to, _)| to));
+                let routed = port.routes.rules.iter().flat_map(Rule::destinations);
                 for destination in routed.chain([&port.direct]) {
                     live.add(destination);
                 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::split::Weight;
+use crate::split::{Split, Weight};
 
 #[derive(Default)]
 struct Request {
@@ -49,7 +49,7 @@ fn uri(matcher: StringMatch) -> Match {
 }
 
 fn rule(name: &str, matches: Vec<Match>) -> Rule<u32> {
-    Rule { name: name.into(), matches, action: Split::single(0), timeout: None, retry: None }
+    Rule { name: name.into(), matches, action: Action::to(0), filters: Filters::default() }
 }
 
 fn selected(table: &RouteTable<u32>, request: &Request) -> Option<String> {
@@ -184,12 +184,13 @@ fn a_table_for_one_port() {
 
 #[test]
 fn mapping_keeps_everything_but_the_destinations() {
-    let rule =
-        Rule { action: Split::new([(1, Weight(3)), (2, Weight(1))]).unwrap(), ..rule("r", vec![uri(exact("/"))]) };
+    let action = Action::forward(Split::new([(1, Weight(3)), (2, Weight(1))]).unwrap());
+    let rule = Rule { action, ..rule("r", vec![uri(exact("/"))]) };
     let mapped = rule.clone().map(|number| number.to_string());
     assert_eq!((mapped.name, mapped.matches), (rule.name, rule.matches));
+    let Action::Forward(split) = mapped.action;
     assert_eq!(
-        mapped.action.entries().map(|(name, weight)| (name.as_str(), weight.0)).collect::<Vec<_>>(),
+        split.entries().map(|(branch, weight)| (branch.destination.as_str(), weight.0)).collect::<Vec<_>>(),
         [("1", 3), ("2", 1)]
     );
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tulle_core::authz::{Action, MtlsMode, Pattern};
 use tulle_core::retry::{Outcome, RetryOn};
-use tulle_core::route::{HeaderMatch, StringMatch};
+use tulle_core::route::{self, Destination, HeaderMatch, Rule, StringMatch};
 use tulle_core::split::Weight;
 
 use super::*;
@@ -153,30 +153,30 @@ fn a_virtual_service_is_read() {
     assert_eq!(condition.without_headers, [("x-old".into(), HeaderMatch::Present)]);
     assert_eq!(condition.query, [("q".into(), HeaderMatch::Value(StringMatch::Prefix("a".into())))]);
     assert_eq!(first.matches[1].scheme, Some(StringMatch::Exact("http".into())));
-    let shares: Vec<_> =
-        first.action.entries().map(|(to, weight)| (to.service.to_string(), to.port, weight.0)).collect();
+    let listed: Vec<_> = shares(first).map(|(to, weight)| (to.service.to_string(), to.port, weight)).collect();
     let share = |name: &str, port, weight| (name.to_string(), port, weight);
     assert_eq!(
-        shares,
+        listed,
         [share("shop/web-v2", Some(8080), 3), share("shop/web", None, 1), share("shop/web-v1", None, 0)]
     );
-    assert_eq!(first.timeout, Some(Duration::from_millis(60_500)));
-    let retry = first.retry.as_ref().unwrap();
+    assert_eq!(first.filters.timeout, Some(Duration::from_millis(60_500)));
+    let retry = first.filters.retry.as_ref().unwrap();
     assert_eq!((retry.attempts, retry.per_try_timeout), (2, Some(Duration::from_secs(2))));
     assert!(retry.on.covers(Outcome::Status(429)));
 
-    assert_eq!((second.matches.len(), second.timeout, second.retry.is_some()), (0, None, false));
-    assert_eq!(
-        second.action.entries().map(|(_, weight)| weight.0).collect::<Vec<_>>(),
-        [1],
-        "alone it receives everything"
-    );
+    assert_eq!((second.matches.len(), second.filters.timeout, second.filters.retry.is_some()), (0, None, false));
+    assert_eq!(shares(second).map(|(_, weight)| weight).collect::<Vec<_>>(), [1], "alone it receives everything");
+}
+
+fn shares(rule: &Rule<Destination>) -> impl Iterator<Item = (&Destination, u32)> {
+    let route::Action::Forward(branches) = &rule.action;
+    branches.entries().map(|(branch, weight)| (&branch.destination, weight.0))
 }
 
 #[test]
 fn retries_have_the_default_conditions_of_the_peers() {
     let spec = http(json!({"route": [{"destination": {"host": "web"}}], "retries": {"attempts": 1}}));
-    assert_eq!(virtual_service(&spec).unwrap().rules[0].retry.as_ref().unwrap().on, RetryOn::default());
+    assert_eq!(virtual_service(&spec).unwrap().rules[0].filters.retry.as_ref().unwrap().on, RetryOn::default());
 }
 
 #[test]

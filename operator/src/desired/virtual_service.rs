@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use tulle_core::codes::Code;
 use tulle_core::name::ServiceRef;
+use tulle_core::route::Rule;
 use tulle_crds::VirtualServiceStatus;
 use tulle_crds::into_core::{self, Ctx, parse_virtual_service};
 use tulle_crds::status::{ConditionType, Finding, Reason};
@@ -41,8 +42,7 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
 }
 
 fn services(routes: &into_core::VirtualService) -> Vec<&ServiceRef> {
-    let destinations =
-        routes.rules.iter().flat_map(|rule| rule.action.entries()).map(|(destination, _)| &destination.service);
+    let destinations = routes.rules.iter().flat_map(Rule::destinations).map(|destination| &destination.service);
     routes.hosts.iter().chain(destinations).collect()
 }
 
@@ -57,7 +57,7 @@ fn references(routes: &into_core::VirtualService, tenant: &Tenant) -> Finding {
         }
     }
     for (rule_index, rule) in routes.rules.iter().enumerate() {
-        for (index, (destination, _)) in rule.action.entries().enumerate() {
+        for (index, destination) in rule.action.destinations().enumerate() {
             let path = format!("spec.http[{rule_index}].route[{index}].destination");
             let Some(service) = tenant.services.get(&*destination.service.name) else {
                 let why = format!("Service {} does not exist", destination.service);

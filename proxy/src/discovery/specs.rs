@@ -2,6 +2,7 @@
 
 use tulle_core::authz::{Policy, PolicyName};
 use tulle_core::name::ServiceRef;
+use tulle_core::route::Rule;
 use tulle_crds::into_core::{
     Ctx, SpecError, TrafficSplit, VirtualService, parse_mesh_policy, parse_traffic_split, parse_virtual_service,
 };
@@ -51,7 +52,7 @@ impl Record for Policy {
 
 /// Every host that the rules may send to.
 pub(crate) fn destinations(routes: &VirtualService) -> impl Iterator<Item = &ServiceRef> {
-    routes.rules.iter().flat_map(|rule| rule.action.entries()).map(|(destination, _)| &destination.service)
+    routes.rules.iter().flat_map(Rule::destinations).map(|destination| &destination.service)
 }
 
 fn ctx(context: &Context) -> Ctx {

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use tulle_core::codes::Reason;
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::{Outcome, RetryPolicy};
-use tulle_core::route::RequestView;
+use tulle_core::route::{Action, RequestView};
 use tulle_core::snapshot::{Backend, Destination, Endpoint, PodTarget, Service, Snapshot, Target, Transport};
 use tulle_core::split::Split;
 
@@ -68,8 +68,10 @@ pub(crate) fn decide<R: RequestView>(connection: &Connection, request: Option<&R
                 let rule = port.routes.select(request).ok_or_else(|| {
                     Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
                 })?;
+                let Action::Forward(branches) = &rule.action;
+                let branch = branches.pick(worker.draw());
                 // A copy only for rules that say how to retry: the decision outlives the snapshot it was made from.
-                (rule.action.pick(worker.draw()), rule.timeout, rule.retry.clone())
+                (&branch.destination, rule.filters.timeout, rule.filters.retry.clone())
             }
             _ => (&port.direct, None, None),
         };

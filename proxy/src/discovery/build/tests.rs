@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use tulle_core::name::Namespace;
+use tulle_core::route::Rule;
 use tulle_core::snapshot::Transport;
 
 use super::super::object::Kind;
@@ -161,7 +162,7 @@ fn a_route_chooses_a_host_and_the_split_on_it_a_backend() {
     apply(&mut store, Kind::TrafficSplit, split("canary", "web-new", &[("web-new", 50), ("web-old", 50)], 2));
     let built = first(&store, &dialled(&[(WEB, "web")]));
     let port = service_at(&built, WEB).port(80).unwrap();
-    let rules: Vec<_> = port.routes.rules.iter().map(|rule| shown(rule.action.pick(0))).collect();
+    let rules: Vec<_> = port.routes.rules.iter().flat_map(Rule::destinations).map(|to| shown(to)).collect();
     assert_eq!(
         rules,
         [

@@ -1,0 +1,45 @@
+//! What a rule decides: where a request that fits goes.
+
+use super::Destination;
+use crate::split::Split;
+
+/// What happens to a request that fits. [`Filters`](super::Filters) say what is done to it on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<D = Destination> {
+    /// It goes to one of these, by weight.
+    Forward(Split<Branch<D>>),
+}
+
+/// One of the ways a rule may send a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Branch<D> {
+    /// Who receives it.
+    pub destination: D,
+}
+
+impl<D> Action<D> {
+    /// Everything goes to one destination.
+    pub fn to(destination: D) -> Action<D> {
+        Action::Forward(Split::single(Branch { destination }))
+    }
+
+    /// Destinations by weight.
+    pub fn forward(split: Split<D>) -> Action<D> {
+        Action::Forward(split.map(|destination| Branch { destination }))
+    }
+
+    /// Every destination that can be chosen or has weight 0.
+    pub fn destinations(&self) -> impl Iterator<Item = &D> {
+        match self {
+            Action::Forward(split) => split.entries().map(|(branch, _)| &branch.destination),
+        }
+    }
+
+    pub(super) fn map<E>(self, mut to: impl FnMut(D) -> E) -> Action<E> {
+        match self {
+            Action::Forward(split) => {
+                Action::Forward(split.map(|branch| Branch { destination: to(branch.destination) }))
+            }
+        }
+    }
+}

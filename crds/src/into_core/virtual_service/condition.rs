@@ -1,0 +1,91 @@
+//! Conditions on a request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tulle_core::codes::Code;
+use tulle_core::route::{FullRegex, HeaderMatch, Match, StringMatch};
+
+use crate::into_core::error::{At, SpecError};
+use crate::into_core::value::{nothing_else, path_literal, port};
+use crate::virtual_service as written;
+
+/// One condition.
+pub(super) fn condition(written: &written::HttpMatch) -> Result<Match, SpecError> {
+    nothing_else(&written.rest)?;
+    Ok(Match {
+        uri: written.uri.as_ref().map(uri).transpose().at("uri")?,
+        ignore_uri_case: written.ignore_uri_case,
+        method: whole(written.method.as_ref(), "method")?,
+        scheme: whole(written.scheme.as_ref(), "scheme")?,
+        authority: whole(written.authority.as_ref(), "authority")?,
+        headers: headers(&written.headers, "headers")?,
+        without_headers: headers(&written.without_headers, "withoutHeaders")?,
+        query: named(&written.query_params, "queryParams")?,
+        port: written.port.map(port).transpose().at("port")?,
+    })
+}
+
+fn uri(written: &written::StringMatch) -> Result<StringMatch, SpecError> {
+    let read = string(written)?.ok_or_else(no_comparison)?;
+    match &read {
+        StringMatch::Exact(exact) => path_literal(exact, exact).at("exact")?,
+        // A prefix may end inside a segment; with one more letter it is a whole path.
+        StringMatch::Prefix(prefix) => path_literal(prefix, &format!("{prefix}x")).at("prefix")?,
+        StringMatch::Regex(_) => {}
+    }
+    Ok(read)
+}
+
+fn whole(written: Option<&written::StringMatch>, field: &str) -> Result<Option<StringMatch>, SpecError> {
+    written.map(|written| string(written)?.ok_or_else(no_comparison)).transpose().at(field)
+}
+
+fn no_comparison() -> SpecError {
+    SpecError::new(Code::MissingField, "has none of exact, prefix and regex").remedy("give exactly one")
+}
+
+/// `None`: nothing is asked but presence.
+fn string(written: &written::StringMatch) -> Result<Option<StringMatch>, SpecError> {
+    nothing_else(&written.rest)?;
+    match (&written.exact, &written.prefix, &written.regex) {
+        (None, None, None) => Ok(None),
+        (Some(exact), None, None) => Ok(Some(StringMatch::Exact(exact.as_str().into()))),
+        (None, Some(prefix), None) => Ok(Some(StringMatch::Prefix(prefix.as_str().into()))),
+        (None, None, Some(regex)) => FullRegex::new(regex)
+            .map(|regex| Some(StringMatch::Regex(regex)))
+            .map_err(|error| SpecError::new(Code::InvalidPattern, error.to_string()).under("regex")),
+        _ => Err(SpecError::new(Code::InvalidValue, "has more than one of exact, prefix and regex")
+            .remedy("give exactly one")),
+    }
+}
+
+type Named = Vec<(Arc<str>, HeaderMatch)>;
+
+fn headers(written: &BTreeMap<String, written::StringMatch>, field: &str) -> Result<Named, SpecError> {
+    for name in written.keys() {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte); // RFC 9110 §5.6.2
+        let (reason, remedy) = match name.as_str() {
+            "uri" | "scheme" | "method" | "authority" => {
+                ("is a part of the request and no header", "use the field of that name")
+            }
+            name if name.is_empty() || !name.bytes().all(token) => ("is no header name", "correct the name"),
+            name if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                ("has upper-case letters", "write it in lower case")
+            }
+            _ => continue,
+        };
+        return Err(SpecError::new(Code::InvalidValue, reason).remedy(remedy).under(format_args!("{field}[{name}]")));
+    }
+    named(written, field)
+}
+
+fn named(written: &BTreeMap<String, written::StringMatch>, field: &str) -> Result<Named, SpecError> {
+    written
+        .iter()
+        .map(|(name, wanted)| {
+            let wanted = string(wanted).at(format_args!("{field}[{name}]"))?;
+            Ok((name.as_str().into(), wanted.map_or(HeaderMatch::Present, HeaderMatch::Value)))
+        })
+        .collect()
+}

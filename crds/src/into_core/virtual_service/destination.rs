@@ -1,0 +1,39 @@
+//! Destinations with their shares.
+
+use tulle_core::codes::Code;
+use tulle_core::name::Namespace;
+use tulle_core::route::{Branch, Destination};
+use tulle_core::split::{Split, Weight};
+
+use crate::into_core::Ctx;
+use crate::into_core::error::{At, SpecError, each};
+use crate::into_core::value::{nothing_else, port, weight};
+use crate::virtual_service as written;
+
+/// The destinations of a rule with their shares.
+pub(super) fn branches(
+    list: &[written::RouteDestination],
+    ctx: &Ctx,
+    namespace: &Namespace,
+) -> Result<Split<Branch<Destination>>, SpecError> {
+    let alone = list.len() == 1;
+    let entries = each("route", list, |entry| {
+        nothing_else(&entry.rest)?;
+        let weight = entry.weight.map(weight).transpose().at("weight")?;
+        let destination = destination(&entry.destination, ctx, namespace).at("destination")?;
+        // As in Istio: alone, a destination receives everything; among others, no weight is weight 0.
+        Ok((Branch { destination }, if alone { Weight(1) } else { weight.unwrap_or_default() }))
+    })?;
+    if entries.is_empty() {
+        return Err(SpecError::new(Code::MissingField, "lists no destination").under("route"));
+    }
+    Split::new(entries)
+        .ok_or_else(|| SpecError::new(Code::NothingToChoose, "all weights are 0 or absent").under("route"))
+}
+
+fn destination(written: &written::Destination, ctx: &Ctx, namespace: &Namespace) -> Result<Destination, SpecError> {
+    nothing_else(&written.rest)?;
+    let service = ctx.own_service(&written.host, namespace).at("host")?;
+    let port = written.port.as_ref().map(|selector| port(selector.number).at("port.number")).transpose()?;
+    Ok(Destination { service, port })
+}

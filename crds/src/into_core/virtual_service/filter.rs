@@ -1,0 +1,35 @@
+//! What a rule does to requests and answers on the way.
+
+use tulle_core::codes::Code;
+use tulle_core::retry::{ATTEMPTS_MAX, RetryOn, RetryPolicy};
+use tulle_core::route::Filters;
+
+use crate::into_core::error::{At, SpecError};
+use crate::into_core::value::{duration, nothing_else};
+use crate::virtual_service as written;
+
+/// The filters of a rule.
+pub(super) fn filters(written: &written::Filters) -> Result<Filters, SpecError> {
+    let timeout = written.timeout.as_deref().map(duration).transpose().at("timeout")?;
+    Ok(Filters {
+        timeout: timeout.filter(|timeout| !timeout.is_zero()),
+        retry: written.retries.as_ref().map(retry).transpose().at("retries")?.filter(|retry| retry.attempts > 0),
+    })
+}
+
+fn retry(written: &written::Retries) -> Result<RetryPolicy, SpecError> {
+    nothing_else(&written.rest)?;
+    let attempts =
+        u32::try_from(written.attempts).ok().filter(|attempts| *attempts <= ATTEMPTS_MAX).ok_or_else(|| {
+            let reason = format!("{} is not between 0 and {ATTEMPTS_MAX}", written.attempts);
+            SpecError::new(Code::InvalidValue, reason).under("attempts")
+        })?;
+    let per_try_timeout = written.per_try_timeout.as_deref().map(duration).transpose().at("perTryTimeout")?;
+    let on = match written.retry_on.as_deref() {
+        None => RetryOn::default(),
+        Some(list) => RetryOn::parse(list).map_err(|word| {
+            SpecError::new(Code::InvalidValue, format!("{word:?} is no retry condition")).under("retryOn")
+        })?,
+    };
+    Ok(RetryPolicy { attempts, per_try_timeout: per_try_timeout.filter(|limit| !limit.is_zero()), on })
+}

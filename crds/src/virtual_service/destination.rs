@@ -1,0 +1,55 @@
+//! Where a rule sends requests.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::later::{Later, Rest, Shape, refuse};
+use crate::schema::{HOST_MAX, host};
+
+/// A destination with its share.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = refuse(LATER_DESTINATION))]
+#[serde(rename_all = "camelCase")]
+pub struct RouteDestination {
+    /// Where requests go.
+    pub destination: Destination,
+
+    /// Share among the destinations of this rule: weight / sum of weights. 0 receives nothing. A single destination without
+    /// weight receives everything.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<i64>,
+
+    /// Fields unknown to this release.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+const LATER_DESTINATION: Later = &[("headers", Shape::Object)];
+
+/// A service, and which of its ports.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = refuse(&[("subset", Shape::Text)]))]
+#[serde(rename_all = "camelCase")]
+pub struct Destination {
+    /// A service of this object's namespace: short name, `name.namespace`, or the full DNS name.
+    #[schemars(length(min = 1, max = HOST_MAX), transform = host)]
+    pub host: String,
+
+    /// Port of that service. Absent: the port the client dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PortSelector>,
+
+    /// Fields unknown to this release.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// A port by number.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PortSelector {
+    /// Number of the Service's port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub number: i64,
+}

@@ -1,0 +1,65 @@
+//! What a rule does to requests and answers on the way.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::later::{Later, Rest, Shape, refuse};
+use crate::schema::DURATION_PATTERN;
+
+/// The part of a rule that is about neither its conditions nor its destinations. Its fields stand in the rule itself.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = refuse(LATER_FILTERS))]
+#[serde(rename_all = "camelCase")]
+pub struct Filters {
+    /// Limit for the whole answer, retries included, e.g. `10s`. Absent or `0s`: no limit.
+    #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+
+    /// When and how often a failed attempt is repeated. Absent: never by this rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
+}
+
+const LATER_FILTERS: Later = &[
+    ("rewrite", Shape::Object),
+    ("fault", Shape::Object),
+    ("mirror", Shape::Object),
+    ("mirrors", Shape::Objects),
+    ("mirrorPercent", Shape::Integer),
+    ("mirrorPercentage", Shape::Object),
+    ("corsPolicy", Shape::Object),
+    ("headers", Shape::Object),
+];
+
+/// Repetition of failed attempts.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = refuse(LATER_RETRIES))]
+#[serde(rename_all = "camelCase")]
+pub struct Retries {
+    /// Attempts after the first. 0 switches retries off.
+    #[schemars(range(min = 0, max = 10))]
+    pub attempts: i64,
+
+    /// Limit for each attempt, e.g. `2s`. Absent: the rule's timeout.
+    #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_try_timeout: Option<String>,
+
+    /// What counts as a failure, comma-separated: `5xx`, `gateway-error`, `reset`, `connect-failure`, `refused-stream`,
+    /// `retriable-4xx`, `cancelled`, `deadline-exceeded`, `resource-exhausted`, `unavailable`, `internal`, or status codes.
+    /// Absent: `connect-failure,refused-stream,unavailable,cancelled`.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_on: Option<String>,
+
+    /// Fields unknown to this release.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+const LATER_RETRIES: Later = &[
+    ("retryRemoteLocalities", Shape::Boolean),
+    ("retryIgnorePreviousHosts", Shape::Boolean),
+    ("backoff", Shape::Text),
+];
