@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Folders that are not the repository's own text.
+/// What is not the repository's own text; in a worktree `.git` is a file.
 const SKIPPED: [&str; 2] = ["target", ".git"];
 
 /// Texts by their path from the root, with `/` between folders.
@@ -27,10 +27,11 @@ impl Tree {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = entry.file_type()?;
+            if SKIPPED.contains(&name.as_str()) {
+                continue;
+            }
             if kind.is_dir() {
-                if !SKIPPED.contains(&name.as_str()) {
-                    self.add_folder(&entry.path(), &format!("{prefix}{name}/"))?;
-                }
+                self.add_folder(&entry.path(), &format!("{prefix}{name}/"))?;
             } else if kind.is_file()
                 && let Ok(text) = String::from_utf8(fs::read(entry.path())?)
             {
