@@ -203,6 +203,7 @@ fn labels(worker: &Worker, dialled: SocketAddr, peer: Option<&SpiffeId>) -> Labe
         src_workload,
         dst_namespace: Arc::from(pod.namespace.as_str()),
         dst_service: Arc::from(pod.workload_name()),
+        route: Arc::from(""),
         backend: Arc::from(dialled.port().to_string()),
         mtls: peer.is_some(),
     }

@@ -36,6 +36,8 @@ pub(crate) struct Labels {
     pub(crate) dst_namespace: Arc<str>,
     /// Service as dialled, own workload on the server side.
     pub(crate) dst_service: Arc<str>,
+    /// Rule of a VirtualService that took the request; empty where none did, for bytes, and on the server side.
+    pub(crate) route: Arc<str>,
     /// Service whose endpoint was chosen; the port on the server side.
     pub(crate) backend: Arc<str>,
     /// Whether the hop is mutual TLS.
@@ -102,6 +104,7 @@ fn overflow(side: Side) -> Labels {
         src_workload: Arc::clone(&other),
         dst_namespace: Arc::clone(&other),
         dst_service: Arc::clone(&other),
+        route: Arc::clone(&other),
         backend: other,
         mtls: false,
     }

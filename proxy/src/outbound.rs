@@ -11,14 +11,13 @@ mod tunnel;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tulle_core::codes::Reason;
 use tulle_core::sidecar::CAPTURE_PROBE_PORT;
-use tulle_core::snapshot::{Destination, Protocol, Target};
+use tulle_core::snapshot::{Protocol, Target};
 
 use crate::capture;
 use crate::error::Failure;
@@ -26,7 +25,7 @@ use crate::http::Version;
 use crate::http::sniff::{Guess, guess, peek_until, peek_within};
 use crate::io::Stream;
 use crate::listen;
-use crate::worker::Worker;
+use crate::worker::{Lane, Worker};
 
 /// How long an undeclared port waits for its client's first byte before the server is dialled in parallel. A client that speaks
 /// first has its bytes in flight with the handshake; one that does not must not be kept waiting.
@@ -38,7 +37,7 @@ pub(crate) struct Connection {
     /// Where the application wanted to go.
     pub(crate) dialled: SocketAddr,
     /// Fixed destination of a pod address; a Service is looked up anew for each request.
-    pub(crate) pod: Option<Arc<Destination>>,
+    pub(crate) pod: Option<Rc<Lane>>,
 }
 
 /// Accepts for ever.
@@ -70,7 +69,7 @@ async fn connection(worker: &Rc<Worker>, mut stream: TcpStream) -> Result<(), Fa
             Some(port) => (port.protocol, None),
             None => return Err(decide::no_port(&service.name, dialled)),
         },
-        Target::Pod(pod) => (Protocol::Detect, Some(decide::pod_destination(&pod, dialled))),
+        Target::Pod(pod) => (Protocol::Detect, Some(decide::pod(worker, &pod, dialled))),
         Target::Outside => return tunnel::outside(worker, dialled, stream).await,
     };
     let connection = Rc::new(Connection { worker: Rc::clone(worker), dialled, pod });

@@ -1,6 +1,8 @@
 //! A data thread: its own runtime, listeners, connections, balancer state and counters. Nothing here is shared with another thread
 //! but the published snapshot, the TLS configurations and the question queue of discovery.
 
+mod lane;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -10,10 +12,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::FixedState;
-use smallvec::SmallVec;
-use tulle_core::name::ServiceRef;
 use tulle_core::route::Rule;
-use tulle_core::snapshot::{Backend, Destination, Snapshot, Target};
+use tulle_core::snapshot::{Backend, Destination, PodTarget, Port, Service, Snapshot, Target};
 
 use crate::access_log::AccessLog;
 use crate::config::Config;
@@ -21,9 +21,10 @@ use crate::discovery::Discovery;
 use crate::drain::Drain;
 use crate::error::FailureId;
 use crate::metrics::Shard;
-use crate::metrics::cells::HttpCells;
 use crate::tls::TlsContext;
 use crate::upstream::{Key, Upstream, Way};
+use lane::Origin;
+pub(crate) use lane::{Chosen, Lane};
 
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(2);
@@ -50,6 +51,7 @@ pub(crate) struct Worker {
     upstreams: RefCell<HashMap<Key, Rc<Upstream>, FixedState>>,
     /// By address of the backend, which the view keeps alive.
     views: RefCell<HashMap<*const Backend, Rc<View>, FixedState>>,
+    lanes: RefCell<HashMap<lane::Key, Rc<Lane>, FixedState>>,
     random: RefCell<fastrand::Rng>,
     log: Cell<LogBudget>,
 }
@@ -67,33 +69,6 @@ struct LogBudget {
 pub(crate) struct View {
     pub(crate) backend: Arc<Backend>,
     pub(crate) upstreams: Vec<Rc<Upstream>>,
-    /// Where its requests are counted.
-    pub(crate) cells: CellCache,
-}
-
-/// The cells of a backend by dialled Service and encryption: a handful, found without the registry's lock.
-#[derive(Debug, Default)]
-pub(crate) struct CellCache(RefCell<SmallVec<[KeptCells; 2]>>);
-
-/// The dialled Service, whether the hop is mutual TLS, and its cells.
-type KeptCells = (ServiceRef, bool, Arc<HttpCells>);
-
-impl CellCache {
-    /// The cells kept for this pair, or those `find` gives.
-    pub(crate) fn get(
-        &self,
-        service: &ServiceRef,
-        mtls: bool,
-        find: impl FnOnce() -> Arc<HttpCells>,
-    ) -> Arc<HttpCells> {
-        let mut kept = self.0.borrow_mut();
-        if let Some((_, _, cells)) = kept.iter().find(|(known, way, _)| *way == mtls && known == service) {
-            return Arc::clone(cells);
-        }
-        let cells = find();
-        kept.push((service.clone(), mtls, Arc::clone(&cells)));
-        cells
-    }
 }
 
 impl Worker {
@@ -106,6 +81,7 @@ impl Worker {
             generation: Cell::new(0),
             upstreams: RefCell::default(),
             views: RefCell::default(),
+            lanes: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             log: Cell::new(LogBudget { since: Instant::now(), logged: 0, suppressed: 0 }),
         })
@@ -147,20 +123,46 @@ impl Worker {
         allowed
     }
 
+    /// The way of requests to a dialled Service's port that a rule took and sends by one of its branches (`None`: no rule spoke), and for
+    /// which `backend` was chosen.
+    pub(crate) fn lane(
+        &self,
+        (service, port): (&Arc<Service>, &Port),
+        chosen: Option<Chosen<'_>>,
+        backend: &Arc<Backend>,
+    ) -> Rc<Lane> {
+        let key = (Origin::key(port, chosen), Arc::as_ptr(backend));
+        if let Some(lane) = self.lanes.borrow().get(&key) {
+            return Rc::clone(lane);
+        }
+        let origin = Some(Origin::new(service, port, chosen));
+        let lane = Rc::new(Lane::new(service.name.clone(), origin, self.view(backend)));
+        self.lanes.borrow_mut().insert(key, Rc::clone(&lane));
+        lane
+    }
+
+    /// The way to a pod dialled by its own address. It is kept by its connection alone: nothing else goes there by this name.
+    pub(crate) fn pod_lane(&self, pod: &PodTarget, backend: Arc<Backend>) -> Rc<Lane> {
+        Rc::new(Lane::new(pod.pod.clone(), None, Rc::new(self.new_view(backend))))
+    }
+
     /// This thread's state for a backend.
-    pub(crate) fn view(&self, backend: &Arc<Backend>) -> Rc<View> {
+    fn view(&self, backend: &Arc<Backend>) -> Rc<View> {
         if let Some(view) = self.views.borrow().get(&Arc::as_ptr(backend)) {
             return Rc::clone(view);
         }
+        let view = Rc::new(self.new_view(Arc::clone(backend)));
+        self.views.borrow_mut().insert(Arc::as_ptr(backend), Rc::clone(&view));
+        view
+    }
+
+    fn new_view(&self, backend: Arc<Backend>) -> View {
         let upstreams = backend.endpoints.iter().map(|endpoint| {
             let upstream = self.upstream(endpoint.address, endpoint.transport.into());
             upstream.balanced.set(true);
             upstream
         });
-        let upstreams = upstreams.collect();
-        let view = Rc::new(View { backend: Arc::clone(backend), upstreams, cells: CellCache::default() });
-        self.views.borrow_mut().insert(Arc::as_ptr(backend), Rc::clone(&view));
-        view
+        View { upstreams: upstreams.collect(), backend }
     }
 
     /// This thread's state for an address. A call of this pod to itself stays plaintext inside the pod: the redirect does not see it.
@@ -193,6 +195,7 @@ impl Worker {
     /// A new world: the views of backends that left it go, and with them the connections to addresses that are endpoints no more.
     fn forget_gone(&self, snapshot: &Snapshot) {
         let live = Live::of(snapshot);
+        self.lanes.borrow_mut().retain(|_, lane| lane.is_of(|service| live.services.contains(&service)));
         self.views.borrow_mut().retain(|backend, _| live.backends.contains(backend));
         self.upstreams.borrow_mut().retain(|key, upstream| {
             let stays = !upstream.balanced.get() || live.addresses.contains(&key.address);
@@ -204,9 +207,10 @@ impl Worker {
     }
 }
 
-/// Backends and addresses a snapshot names.
+/// Services, backends and addresses a snapshot names.
 #[derive(Default)]
 struct Live {
+    services: HashSet<*const Service, FixedState>,
     backends: HashSet<*const Backend, FixedState>,
     addresses: HashSet<SocketAddr, FixedState>,
 }
@@ -216,6 +220,7 @@ impl Live {
         let mut live = Self::default();
         for target in snapshot.targets.values() {
             let Target::Service(service) = target else { continue };
+            live.services.insert(Arc::as_ptr(service));
             for port in &service.ports {
                 let routed = port.routes.rules.iter().flat_map(Rule::destinations);
                 for destination in routed.chain([&port.direct]) {

@@ -206,6 +206,7 @@ fn label_set(labels: &Labels) -> LabelSet {
         ("src_workload", labels.src_workload.to_string()),
         ("dst_namespace", labels.dst_namespace.to_string()),
         ("dst_service", labels.dst_service.to_string()),
+        ("route", labels.route.to_string()),
         ("backend", labels.backend.to_string()),
         ("mtls", labels.mtls.to_string()),
     ]

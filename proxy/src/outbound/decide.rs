@@ -11,12 +11,11 @@ use tulle_core::name::ServiceRef;
 use tulle_core::retry::{Outcome, RetryPolicy};
 use tulle_core::route::{Action, RequestView};
 use tulle_core::snapshot::{Backend, Destination, Endpoint, PodTarget, Service, Snapshot, Target, Transport};
-use tulle_core::split::Split;
 
 use super::Connection;
 use crate::error::Failure;
 use crate::upstream::{Upstream, load};
-use crate::worker::{View, Worker};
+use crate::worker::{Lane, View, Worker};
 
 /// Attempts on other endpoints where no rule says otherwise; only for requests of which nothing was processed.
 const RETRIES: u32 = 2;
@@ -24,29 +23,32 @@ const RETRIES: u32 = 2;
 /// What was decided for a request.
 #[derive(Debug)]
 pub(crate) struct Decision {
-    /// The Service as dialled.
-    pub(crate) service: ServiceRef,
-    pub(crate) view: Rc<View>,
-    /// Limit for the answer's head.
-    pub(crate) timeout: Option<Duration>,
-    /// The rule's own retries. Without them, requests of which nothing was processed get [`RETRIES`] further attempts.
-    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) lane: Rc<Lane>,
 }
 
 impl Decision {
-    /// Attempts after the first.
+    /// Limit for the answer's head.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.lane.rule().and_then(|rule| rule.filters.timeout)
+    }
+
+    /// Attempts after the first. Where no rule says, requests of which nothing was processed get [`RETRIES`].
     pub(crate) fn attempts(&self) -> usize {
-        self.retry.as_ref().map_or(RETRIES, |retry| retry.attempts) as usize
+        self.retry().map_or(RETRIES, |retry| retry.attempts) as usize
     }
 
     /// The rule's limit for each attempt.
     pub(crate) fn try_limit(&self) -> Option<Duration> {
-        self.retry.as_ref().and_then(|retry| retry.per_try_timeout)
+        self.retry().and_then(|retry| retry.per_try_timeout)
     }
 
     /// Whether the rule asks for another attempt after this outcome.
     pub(crate) fn asks_again(&self, outcome: Outcome) -> bool {
-        self.retry.as_ref().is_some_and(|retry| retry.on.covers(outcome))
+        self.retry().is_some_and(|retry| retry.on.covers(outcome))
+    }
+
+    fn retry(&self) -> Option<&RetryPolicy> {
+        self.lane.rule().and_then(|rule| rule.filters.retry.as_ref())
     }
 }
 
@@ -56,27 +58,25 @@ pub(crate) type Tried = SmallVec<[SocketAddr; 4]>;
 /// Decides for a request. `request` is `None` for bytes, which have no route.
 pub(crate) fn decide<R: RequestView>(connection: &Connection, request: Option<&R>) -> Result<Decision, Failure> {
     let worker = &connection.worker;
-    if let Some(destination) = &connection.pod {
-        let view = backend(worker, destination)?;
-        return Ok(Decision { service: destination.service.clone(), view, timeout: None, retry: None });
+    if let Some(lane) = &connection.pod {
+        return Ok(Decision { lane: Rc::clone(lane) });
     }
     worker.with_snapshot(|snapshot| {
         let service = service(snapshot, connection.dialled)?;
         let port = service.port(connection.dialled.port()).ok_or_else(|| no_port(&service.name, connection.dialled))?;
-        let (destination, timeout, retry) = match request {
-            Some(request) if !port.routes.is_empty() => {
-                let rule = port.routes.select(request).ok_or_else(|| {
-                    Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
-                })?;
-                let Action::Forward(branches) = &rule.action;
-                let branch = branches.pick(worker.draw());
-                // A copy only for rules that say how to retry: the decision outlives the snapshot it was made from.
-                (&branch.destination, rule.filters.timeout, rule.filters.retry.clone())
-            }
-            _ => (&port.direct, None, None),
+        let rule = match request {
+            Some(request) if !port.routes.is_empty() => Some(port.routes.select(request).ok_or_else(|| {
+                Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
+            })?),
+            _ => None,
         };
-        let view = backend(worker, destination)?;
-        Ok(Decision { service: service.name.clone(), view, timeout, retry })
+        let chosen = rule.map(|rule| {
+            let Action::Forward(branches) = &rule.action;
+            (rule, branches.pick(worker.draw()))
+        });
+        let destination = chosen.map_or(&port.direct, |(_, branch)| &branch.destination);
+        let backend = backend(worker, destination)?;
+        Ok(Decision { lane: worker.lane((service, port), chosen, backend) })
     })
 }
 
@@ -104,14 +104,14 @@ pub(crate) fn has_routes(connection: &Connection) -> bool {
 }
 
 /// A pod address as a destination of one endpoint.
-pub(crate) fn pod_destination(pod: &PodTarget, dialled: SocketAddr) -> Arc<Destination> {
+pub(crate) fn pod(worker: &Worker, pod: &PodTarget, dialled: SocketAddr) -> Rc<Lane> {
     let backend = Arc::new(Backend {
         service: pod.pod.clone(),
         port: dialled.port(),
         identities: Arc::from([pod.identity.clone()]),
         endpoints: vec![Endpoint { address: dialled, transport: Transport::Mesh }],
     });
-    Arc::new(Destination { service: pod.pod.clone(), backends: Some(Split::single(backend)) })
+    worker.pod_lane(pod, backend)
 }
 
 /// The dialled port is not one of the Service's.
@@ -119,7 +119,7 @@ pub(crate) fn no_port(service: &ServiceRef, dialled: SocketAddr) -> Failure {
     Failure::new(Reason::NoEndpoints, format!("Service {service} has no port {}", dialled.port()))
 }
 
-fn service(snapshot: &Snapshot, dialled: SocketAddr) -> Result<&Service, Failure> {
+fn service(snapshot: &Snapshot, dialled: SocketAddr) -> Result<&Arc<Service>, Failure> {
     match snapshot.targets.get(&dialled.ip()) {
         Some(Target::Service(service)) => Ok(service),
         // The Service was deleted, or unused for so long that it was dropped; a new connection asks again.
@@ -127,10 +127,10 @@ fn service(snapshot: &Snapshot, dialled: SocketAddr) -> Result<&Service, Failure
     }
 }
 
-fn backend(worker: &Worker, destination: &Destination) -> Result<Rc<View>, Failure> {
+fn backend<'a>(worker: &Worker, destination: &'a Destination) -> Result<&'a Arc<Backend>, Failure> {
     let split = destination.backends.as_ref().ok_or_else(|| {
         let detail = format!("{} has no ready endpoint for this port", destination.service);
         Failure::new(Reason::NoEndpoints, detail)
     })?;
-    Ok(worker.view(split.pick(worker.draw())))
+    Ok(split.pick(worker.draw()))
 }

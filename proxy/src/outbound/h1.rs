@@ -24,7 +24,7 @@ impl Role for Outbound<'_> {
     }
 
     async fn forward(&self, ticket: &Ticket, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
-        let Some(limit) = ticket.decision.timeout else { return attempts(self, &ticket.decision, exchange).await };
+        let Some(limit) = ticket.decision.timeout() else { return attempts(self, &ticket.decision, exchange).await };
         tokio::time::timeout(limit, attempts(self, &ticket.decision, exchange))
             .await
             .unwrap_or_else(|_| Err(request::timed_out(ticket, limit).into()))
@@ -38,7 +38,7 @@ impl Role for Outbound<'_> {
 async fn attempts(side: &Outbound<'_>, decision: &Decision, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
     let mut tried = Tried::new();
     loop {
-        let upstream = decide::endpoint(&side.0.worker, &decision.view, &tried);
+        let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried);
         let outcome = attempt(side, decision, upstream, exchange).await?;
         let again = tried.len() < decision.attempts()
             && match &outcome {
@@ -80,7 +80,7 @@ async fn send(
 ) -> Result<Result<Lease, Broken>, Forwarding> {
     let in_flight = InFlight::begin(upstream);
     let started = Instant::now();
-    let identities = &decision.view.backend.identities;
+    let identities = &decision.lane.view.backend.identities;
     let mut connection = match upstream.h1(&side.0.worker.shared.tls, identities).await {
         Ok(connection) => connection,
         Err(failure) => return Ok(Err(Broken::unsent(upstream, failure))),

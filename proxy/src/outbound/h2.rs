@@ -24,7 +24,7 @@ enum Failed {
 
 impl Role for Outbound<'_> {
     async fn forward(&self, ticket: &Ticket, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
-        let Some(limit) = ticket.decision.timeout else { return attempts(self, &ticket.decision, exchange).await };
+        let Some(limit) = ticket.decision.timeout() else { return attempts(self, &ticket.decision, exchange).await };
         // Boxed, so that streams without a limit have no room for it; as below.
         Box::pin(tokio::time::timeout(limit, attempts(self, &ticket.decision, exchange)))
             .await
@@ -39,7 +39,7 @@ impl Role for Outbound<'_> {
 async fn attempts(side: &Outbound<'_>, decision: &Decision, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
     let mut tried = Tried::new();
     loop {
-        let upstream = decide::endpoint(&side.0.worker, &decision.view, &tried);
+        let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried);
         let outcome = attempt(side, decision, upstream, exchange).await;
         let again = tried.len() < decision.attempts()
             && match &outcome {
@@ -83,7 +83,7 @@ async fn send(
 ) -> Result<Lease, Failed> {
     let in_flight = InFlight::begin(upstream);
     let started = Instant::now();
-    let identities = &decision.view.backend.identities;
+    let identities = &decision.lane.view.backend.identities;
     let connection = upstream
         .h2(&side.0.worker.shared.tls, identities)
         .await

@@ -17,7 +17,7 @@ use crate::exchange::Active;
 use crate::metrics::cells::HttpCells;
 use crate::metrics::{Labels, RefusalLabels, Side};
 use crate::upstream::{Upstream, Way};
-use crate::worker::Worker;
+use crate::worker::{Lane, Worker};
 
 /// The application's side, as both versions of HTTP serve it.
 pub(super) struct Outbound<'a>(pub(super) &'a Connection);
@@ -32,7 +32,7 @@ impl Admission for Outbound<'_> {
     fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Ticket, Refusal> {
         let connection = self.0;
         let decision = decide::decide(connection, Some(request))?;
-        let active = Active::new(&cells(connection, &decision, decision.view.upstreams[0].key.way));
+        let active = Active::new(&cells(connection, &decision, decision.lane.view.upstreams[0].key.way));
         let log = &connection.worker.shared.access_log;
         let logged = log.is_on().then(|| Logged::new(request.method(), request.path()));
         Ok(Ticket { decision, started, _active: active, logged })
@@ -85,7 +85,7 @@ impl Broken {
 
 /// The rule's limit for the answer's head has passed.
 pub(super) fn timed_out(ticket: &Ticket, limit: Duration) -> Failure {
-    Failure::new(Reason::Timeout, format!("{} did not answer within {limit:?}", ticket.decision.service))
+    Failure::new(Reason::Timeout, format!("{} did not answer within {limit:?}", ticket.decision.lane.service))
 }
 
 /// Whether another attempt may follow an answer. `says_unprocessed`: what the answer says of itself.
@@ -114,23 +114,21 @@ pub(super) fn answered(connection: &Connection, ticket: &Ticket, upstream: &Upst
 /// Where requests of this backend are counted.
 fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
     let mtls = way == Way::Mesh;
-    decision
-        .view
-        .cells
-        .get(&decision.service, mtls, || connection.worker.metrics.http(labels(&connection.worker, decision, mtls)))
+    let lane = &decision.lane;
+    Arc::clone(lane.cells(mtls, || connection.worker.metrics.http(labels(&connection.worker, lane, mtls))))
 }
 
 /// Labels of a call of this pod.
-pub(super) fn labels(worker: &Worker, decision: &Decision, mtls: bool) -> Labels {
+pub(super) fn labels(worker: &Worker, lane: &Lane, mtls: bool) -> Labels {
     let pod = &worker.shared.config.pod;
-    let backend = &decision.view.backend.service;
     Labels {
         side: Side::Client,
         src_namespace: Arc::from(pod.namespace.as_str()),
         src_workload: Arc::from(pod.workload_name()),
-        dst_namespace: Arc::from(decision.service.namespace.as_str()),
-        dst_service: Arc::clone(&decision.service.name),
-        backend: Arc::clone(&backend.name),
+        dst_namespace: Arc::from(lane.service.namespace.as_str()),
+        dst_service: Arc::clone(&lane.service.name),
+        route: lane.rule().map_or_else(|| Arc::from(""), |rule| Arc::clone(&rule.name)),
+        backend: Arc::clone(&lane.view.backend.service.name),
         mtls,
     }
 }
@@ -152,8 +150,8 @@ fn write_access_log(
         status,
         duration_ms: latency.as_secs_f64() * 1e3,
         peer: "",
-        service: &decision.service.to_string(),
-        backend: &decision.view.backend.service.to_string(),
+        service: &decision.lane.service.to_string(),
+        backend: &decision.lane.view.backend.service.to_string(),
         endpoint: &upstream.key.address.to_string(),
         mtls: upstream.key.way == Way::Mesh,
     });

@@ -30,8 +30,8 @@ pub(super) async fn connect(connection: &Connection) -> Result<(Stream, Arc<TcpC
     let decision = decide::decide(connection, None::<&Head>)?;
     let mut tried = Tried::new();
     loop {
-        let upstream = decide::endpoint(worker, &decision.view, &tried);
-        match upstream.tcp(&worker.shared.tls, &decision.view.backend.identities).await {
+        let upstream = decide::endpoint(worker, &decision.lane.view, &tried);
+        match upstream.tcp(&worker.shared.tls, &decision.lane.view.backend.identities).await {
             Ok(stream) => return Ok((stream, cells(worker, &decision, upstream))),
             Err(failure) if tried.len() < decision.attempts() => {
                 tracing::debug!(%failure, "trying another endpoint");
@@ -55,6 +55,7 @@ pub(super) async fn outside(worker: &Rc<Worker>, dialled: SocketAddr, stream: Tc
         src_workload: Arc::from(pod.workload_name()),
         dst_namespace: Arc::from(""),
         dst_service: Arc::clone(&outside),
+        route: Arc::from(""),
         backend: outside,
         mtls: false,
     });
@@ -70,5 +71,5 @@ pub(super) fn finish(outcome: std::io::Result<()>) {
 }
 
 fn cells(worker: &Worker, decision: &Decision, upstream: &Upstream) -> Arc<TcpCells> {
-    worker.metrics.tcp(request::labels(worker, decision, upstream.key.way == Way::Mesh))
+    worker.metrics.tcp(request::labels(worker, &decision.lane, upstream.key.way == Way::Mesh))
 }

@@ -13,6 +13,7 @@ fn labels(side: Side) -> Labels {
         src_workload: name("web"),
         dst_namespace: name("shop"),
         dst_service: name("checkout"),
+        route: name("shop/web/canary"),
         backend: name("checkout-v2"),
         mtls: true,
     }
@@ -31,7 +32,7 @@ fn threads_are_added_up_and_written_as_open_metrics() {
     registry.register_collector(Box::new(DataPath { shards }));
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
-    let common = r#"src_namespace="shop",src_workload="web",dst_namespace="shop",dst_service="checkout",backend="checkout-v2",mtls="true""#;
+    let common = r#"src_namespace="shop",src_workload="web",dst_namespace="shop",dst_service="checkout",route="shop/web/canary",backend="checkout-v2",mtls="true""#;
     for expected in [
         format!("tulle_http_client_requests_total{{{common},http_response_status_code=\"200\"}} 2"),
         format!("tulle_http_client_request_duration_seconds_bucket{{le=\"0.0025\",{common}}} 0"),
