@@ -14,7 +14,7 @@ use tulle_core::authz::{
 };
 use tulle_core::identity::SpiffeId;
 use tulle_core::name::{Namespace, ServiceAccountRef, ServiceRef};
-use tulle_core::route::{Action, Filters, HeaderMatch, Match, RouteTable, Rule, StringMatch};
+use tulle_core::route::{self, Filters, HeaderMatch, Match, RouteTable, Rule, StringMatch};
 use tulle_core::sidecar::env;
 use tulle_core::snapshot::{Backend, Destination, Endpoint, Port, Protocol, Service, Snapshot, Target, Transport};
 use tulle_core::split::{Split, Weight};
@@ -109,7 +109,7 @@ fn catalog(port: u16, pod: SocketAddr) -> anyhow::Result<Service> {
     let rule = |name: &str, matches, weights: &[(&str, u32)]| Rule {
         name: Arc::from(name),
         matches: vec![matches],
-        action: Action::forward(
+        action: route::Action::forward(
             Split::new(weights.iter().map(|(name, weight)| (destination(name), Weight(*weight))))
                 .expect("the weights are not all zero"),
         ),
