@@ -5,6 +5,7 @@
 
 pub mod authz;
 pub mod codes;
+pub mod grpc;
 pub mod identity;
 pub mod issuance;
 pub mod name;

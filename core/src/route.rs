@@ -1,7 +1,7 @@
 //! Which rule answers a request: the first whose conditions fit, in the order of the VirtualServices' precedence (`rank`).
 
 mod action;
-mod filter;
+pub mod filter;
 mod matcher;
 mod rank;
 
@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 pub use action::{Action, Branch};
 pub use filter::Filters;
+pub use filter::mirror::Mirror;
 pub use matcher::{FullRegex, HeaderMatch, Match, PatternError, QueryMatch, StringMatch};
 pub use rank::{Rank, merge};
 
+use self::filter::rewrite::Matched;
 use crate::name::ServiceRef;
 
 /// A request as rules see it. The proxy implements it over its own types, without copies.
@@ -64,7 +66,7 @@ pub struct Rule<D> {
     /// Where it goes.
     pub action: Action<D>,
     /// What is done to it on the way.
-    pub filters: Filters,
+    pub filters: Filters<D>,
 }
 
 impl<D> RouteTable<D> {
@@ -94,6 +96,16 @@ impl<D> Rule<D> {
         self.matches.is_empty() || self.matches.iter().any(|condition| condition.fits(request))
     }
 
+    /// What of the path the condition fixed that the request fits: a rule without a condition on the path takes every path that
+    /// begins with a slash.
+    pub fn matched(&self, request: &impl RequestView) -> Matched {
+        match self.matches.iter().find(|condition| condition.fits(request)).and_then(|fit| fit.uri.as_ref()) {
+            Some(StringMatch::Prefix(prefix)) => Matched::Prefix(prefix.len()),
+            Some(StringMatch::Exact(_) | StringMatch::Regex(_)) => Matched::Whole,
+            None => Matched::Prefix(1),
+        }
+    }
+
     fn for_port(&self, port: u16) -> Option<Rule<D>>
     where
         D: Clone,
@@ -110,12 +122,17 @@ impl<D> Rule<D> {
 
     /// Every destination the rule may send a request to.
     pub fn destinations(&self) -> impl Iterator<Item = &D> {
-        self.action.destinations()
+        self.action.destinations().chain(self.filters.mirrors.iter().map(|mirror| &mirror.destination))
     }
 
     /// The same rule with other destinations.
-    pub fn map<E>(self, to: impl FnMut(D) -> E) -> Rule<E> {
-        Rule { name: self.name, matches: self.matches, action: self.action.map(to), filters: self.filters }
+    pub fn map<E>(self, mut to: impl FnMut(D) -> E) -> Rule<E> {
+        Rule {
+            name: self.name,
+            matches: self.matches,
+            action: self.action.map(&mut to),
+            filters: self.filters.map(&mut to),
+        }
     }
 }
 

@@ -147,7 +147,7 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
         name: "test".into(),
         matches: vec![],
         action: Action::to(Arc::clone(&direct)),
-        filters: Filters { timeout, retry },
+        filters: Filters { timeout, retry, ..Filters::default() },
     });
     let routes = RouteTable { rules: rules.collect() };
     let port = Port { number: service.port(), protocol: Protocol::Http2, routes, direct };

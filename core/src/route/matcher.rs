@@ -1,6 +1,5 @@
 //! Conditions on a request, and the ways to compare a string.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
@@ -128,17 +127,8 @@ impl FullRegex {
     /// The pattern does not compile, or is too large.
     pub fn new(source: &str) -> Result<FullRegex, PatternError> {
         // Alone first: `a)|(b` must not become valid by the group that is put around it.
-        let compile = |pattern: Cow<'_, str>| RegexBuilder::new(&pattern).size_limit(REGEX_BYTES_MAX).build();
-        compile(source.into())
-            .and_then(|_| compile(format!(r"\A(?:{source})\z").into()))
-            .map(|compiled| FullRegex { source: source.into(), compiled })
-            .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-                // The parser's drawing of the place has many lines; its last line is the sentence.
-                error => PatternError::Syntax(
-                    error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_string(),
-                ),
-            })
+        compile(source)?;
+        compile(&format!(r"\A(?:{source})\z")).map(|compiled| FullRegex { source: source.into(), compiled })
     }
 
     /// The pattern as written.
@@ -149,6 +139,17 @@ impl FullRegex {
     fn fits(&self, text: &str) -> bool {
         self.compiled.is_match(text)
     }
+}
+
+/// Compiles a pattern that need not fit whole strings.
+pub(super) fn compile(pattern: &str) -> Result<Regex, PatternError> {
+    RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
+        // The parser's drawing of the place has many lines; its last line is the sentence.
+        error => PatternError::Syntax(
+            error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_string(),
+        ),
+    })
 }
 
 impl PartialEq for FullRegex {

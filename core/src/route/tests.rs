@@ -185,12 +185,32 @@ fn a_table_for_one_port() {
 #[test]
 fn mapping_keeps_everything_but_the_destinations() {
     let action = Action::forward(Split::new([(1, Weight(3)), (2, Weight(1))]).unwrap());
-    let rule = Rule { action, ..rule("r", vec![uri(exact("/"))]) };
+    let mirrors = vec![Mirror { destination: 9, share: filter::percent::Percent::ALL }];
+    let filters = Filters { mirrors, ..Filters::default() };
+    let rule = Rule { action, filters, ..rule("r", vec![uri(exact("/"))]) };
+    assert_eq!(rule.destinations().collect::<Vec<_>>(), [&1, &2, &9]);
     let mapped = rule.clone().map(|number| number.to_string());
     assert_eq!((mapped.name, mapped.matches), (rule.name, rule.matches));
-    let Action::Forward(split) = mapped.action;
+    assert_eq!(mapped.filters.mirrors[0].destination, "9");
+    let Action::Forward(split) = mapped.action else { panic!("it forwards") };
     assert_eq!(
         split.entries().map(|(branch, weight)| (branch.destination.as_str(), weight.0)).collect::<Vec<_>>(),
         [("1", 3), ("2", 1)]
     );
+}
+
+#[test]
+fn what_a_condition_fixed_of_the_path() {
+    use filter::rewrite::Matched;
+    let rows = [
+        (vec![], Matched::Prefix(1)),
+        (vec![Match { method: Some(exact("GET")), ..Match::default() }], Matched::Prefix(1)),
+        (vec![uri(prefix("/a"))], Matched::Prefix(2)),
+        (vec![uri(prefix("/x")), uri(prefix("/a/"))], Matched::Prefix(3)),
+        (vec![uri(exact("/a/b"))], Matched::Whole),
+        (vec![uri(regex("/a.*"))], Matched::Whole),
+    ];
+    for (matches, want) in rows {
+        assert_eq!(rule("r", matches.clone()).matched(&get("/a/b")), want, "{matches:?}");
+    }
 }

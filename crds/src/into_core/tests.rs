@@ -169,7 +169,7 @@ fn a_virtual_service_is_read() {
 }
 
 fn shares(rule: &Rule<Destination>) -> impl Iterator<Item = (&Destination, u32)> {
-    let route::Action::Forward(branches) = &rule.action;
+    let route::Action::Forward(branches) = &rule.action else { panic!("it forwards") };
     branches.entries().map(|(branch, weight)| (&branch.destination, weight.0))
 }
 

@@ -70,10 +70,16 @@ pub(crate) fn decide<R: RequestView>(connection: &Connection, request: Option<&R
             })?),
             _ => None,
         };
-        let chosen = rule.map(|rule| {
-            let Action::Forward(branches) = &rule.action;
-            (rule, branches.pick(worker.draw()))
-        });
+        let chosen = match rule {
+            Some(rule) => match &rule.action {
+                Action::Forward(branches) => Some((rule, branches.pick(worker.draw()))),
+                // The parser reads no other action yet.
+                Action::Redirect(_) | Action::Answer(_) => {
+                    return Err(Failure::new(Reason::NoRoute, format!("{} forwards nothing", rule.name)));
+                }
+            },
+            None => None,
+        };
         let destination = chosen.map_or(&port.direct, |(_, branch)| &branch.destination);
         let backend = backend(worker, destination)?;
         Ok(Decision { lane: worker.lane((service, port), chosen, backend) })

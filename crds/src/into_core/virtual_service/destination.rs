@@ -2,6 +2,7 @@
 
 use tulle_core::codes::Code;
 use tulle_core::name::Namespace;
+use tulle_core::route::filter::Edits;
 use tulle_core::route::{Branch, Destination};
 use tulle_core::split::{Split, Weight};
 
@@ -22,7 +23,10 @@ pub(super) fn branches(
         let weight = entry.weight.map(weight).transpose().at("weight")?;
         let destination = destination(&entry.destination, ctx, namespace).at("destination")?;
         // As in Istio: alone, a destination receives everything; among others, no weight is weight 0.
-        Ok((Branch { destination }, if alone { Weight(1) } else { weight.unwrap_or_default() }))
+        Ok((
+            Branch { destination, edits: Edits::default() },
+            if alone { Weight(1) } else { weight.unwrap_or_default() },
+        ))
     })?;
     if entries.is_empty() {
         return Err(SpecError::new(Code::MissingField, "lists no destination").under("route"));

@@ -14,6 +14,7 @@ pub(super) fn filters(written: &written::Filters) -> Result<Filters, SpecError> 
     Ok(Filters {
         timeout: timeout.filter(|timeout| !timeout.is_zero()),
         retry: written.retries.as_ref().map(retry).transpose().at("retries")?.filter(|retry| retry.attempts > 0),
+        ..Filters::default()
     })
 }
 
