@@ -77,8 +77,22 @@ catalogue! {
         "restore the API server; addresses already in use keep working";
     PeerIdentityMismatch = 2009, "the peer's identity is not one that may answer for the destination",
         "check the ServiceAccounts of the pods behind it: kubectl get meshservice -o yaml";
-    PlaintextNotPermitted = 2010, "the endpoint is outside the mesh and plaintext to it is not permitted",
-        "give its pod a sidecar, or permit plaintext by a MeshPolicy";
+    HeadTooLarge = 2011, "the head of the request is longer than the proxy accepts",
+        "send fewer or shorter headers: 128 lines of together 64 KiB are accepted";
+    HeadTimeout = 2012, "the head of the request did not arrive in time",
+        "send the whole head at once; find out what delays the client";
+    BadResponse = 2013, "the answer of the destination is ambiguous or malformed and was not passed on",
+        "correct the server: the proxy's log names what it refused";
+    CallerGone = 2014, "the caller went away before its answer was whole",
+        "compare the caller's own timeout with the duration in the access log; the mesh did nothing";
+    HandshakeFailed = 2015, "the mutual TLS handshake failed",
+        "compare certificate, trust bundle and clock of both proxies: GET /config on port 15000";
+    NoCertificate = 2016, "this proxy has no certificate yet",
+        "see its log for the issuer's answer, and whether the operator runs";
+    Misdirected = 2017, "the connection is not for this pod's application",
+        "dial the application's own address and port; a redirect other than the mesh's may be in the way";
+    PortNotInService = 2018, "the Service has no port of the number dialled",
+        "call a port of the Service: kubectl get service";
 
     InvalidValue = 3001, "a value cannot be used",
         "correct the value";
@@ -142,116 +156,78 @@ impl fmt::Display for Code {
     }
 }
 
-/// Why the mesh itself answered or closed: the first word of `tulle-error`, and a label of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// VirtualServices exist for the host and none of their rules matches.
-    NoRoute,
-    /// No ready endpoint.
-    NoEndpoints,
-    /// TCP or TLS connection failed.
-    ConnectFailed,
-    /// Out of time.
-    Timeout,
-    /// Refused by policy.
-    Denied,
-    /// At a limit.
-    Overloaded,
-    /// Ambiguous or malformed.
-    BadRequest,
-    /// Ended early by the destination.
-    UpstreamReset,
-    /// Address unknown, API server away.
-    DiscoveryUnavailable,
-    /// The peer is somebody else.
-    PeerIdentity,
-    /// Outside the mesh, and plaintext is not permitted.
-    PlaintextNotPermitted,
+/// Declares [`Reason`] as one table: word, HTTP status, gRPC status, code.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $status:literal, $grpc:literal, $code:ident;)*) => {
+        /// Why the mesh itself answered or closed: the first word of `tulle-error`, and a label of metrics.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason; its place is its number.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)*];
+
+            /// The word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$variant => $word,)* }
+            }
+
+            /// HTTP status of the answer (RFC 9110 §15, RFC 6585 §5; 499 is never sent).
+            pub fn status(self) -> u16 {
+                match self { $(Reason::$variant => $status,)* }
+            }
+
+            /// Status of the answer to a gRPC call (gRPC "HTTP to gRPC Status Code Mapping", and what is closer where it knows no better).
+            pub fn grpc_status(self) -> u32 {
+                match self { $(Reason::$variant => $grpc,)* }
+            }
+
+            /// The catalogue code, where nothing finer is known.
+            pub fn code(self) -> Code {
+                match self { $(Reason::$variant => Code::$code,)* }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// Every reason, for metrics that declare their labels up front.
-    pub const ALL: [Reason; 11] = [
-        Reason::NoRoute,
-        Reason::NoEndpoints,
-        Reason::ConnectFailed,
-        Reason::Timeout,
-        Reason::Denied,
-        Reason::Overloaded,
-        Reason::BadRequest,
-        Reason::UpstreamReset,
-        Reason::DiscoveryUnavailable,
-        Reason::PeerIdentity,
-        Reason::PlaintextNotPermitted,
-    ];
-
-    /// The word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::NoRoute => "no-route",
-            Reason::NoEndpoints => "no-endpoints",
-            Reason::ConnectFailed => "connect-failed",
-            Reason::Timeout => "timeout",
-            Reason::Denied => "denied",
-            Reason::Overloaded => "overloaded",
-            Reason::BadRequest => "bad-request",
-            Reason::UpstreamReset => "upstream-reset",
-            Reason::DiscoveryUnavailable => "discovery-unavailable",
-            Reason::PeerIdentity => "peer-identity",
-            Reason::PlaintextNotPermitted => "plaintext-not-permitted",
-        }
-    }
-
-    /// HTTP status of the answer (RFC 9110 §15).
-    pub fn status(self) -> u16 {
-        match self {
-            Reason::BadRequest => 400,
-            Reason::Denied => 403,
-            Reason::NoRoute => 404,
-            Reason::UpstreamReset => 502,
-            Reason::NoEndpoints
-            | Reason::ConnectFailed
-            | Reason::Overloaded
-            | Reason::DiscoveryUnavailable
-            | Reason::PeerIdentity
-            | Reason::PlaintextNotPermitted => 503,
-            Reason::Timeout => 504,
-        }
-    }
-
-    /// Status of the answer to a gRPC call (gRPC "HTTP to gRPC Status Code Mapping"; a timeout is `DEADLINE_EXCEEDED`).
-    pub fn grpc_status(self) -> u32 {
-        match self {
-            Reason::Timeout => 4,
-            Reason::Denied => 7,
-            Reason::NoRoute => 12,
-            Reason::BadRequest => 13,
-            Reason::NoEndpoints
-            | Reason::ConnectFailed
-            | Reason::Overloaded
-            | Reason::UpstreamReset
-            | Reason::DiscoveryUnavailable
-            | Reason::PeerIdentity
-            | Reason::PlaintextNotPermitted => 14,
-        }
-    }
-
-    /// The catalogue code, where nothing finer is known.
-    pub fn code(self) -> Code {
-        match self {
-            Reason::NoRoute => Code::NoRoute,
-            Reason::NoEndpoints => Code::NoEndpoints,
-            Reason::ConnectFailed => Code::ConnectFailed,
-            Reason::Timeout => Code::Timeout,
-            Reason::Denied => Code::DeniedByPolicy,
-            Reason::Overloaded => Code::Overloaded,
-            Reason::BadRequest => Code::BadRequest,
-            Reason::UpstreamReset => Code::UpstreamReset,
-            Reason::DiscoveryUnavailable => Code::DiscoveryUnavailable,
-            Reason::PeerIdentity => Code::PeerIdentityMismatch,
-            Reason::PlaintextNotPermitted => Code::PlaintextNotPermitted,
-        }
-    }
+reasons! {
+    /// VirtualServices exist for the host and none of their rules matches.
+    NoRoute = "no-route", 404, 12, NoRoute;
+    /// No ready endpoint.
+    NoEndpoints = "no-endpoints", 503, 14, NoEndpoints;
+    /// TCP connection failed, or ended before anything was sent.
+    ConnectFailed = "connect-failed", 503, 14, ConnectFailed;
+    /// Out of time.
+    Timeout = "timeout", 504, 4, Timeout;
+    /// Refused by policy.
+    Denied = "denied", 403, 7, DeniedByPolicy;
+    /// At a limit.
+    Overloaded = "overloaded", 503, 14, Overloaded;
+    /// Ambiguous or malformed.
+    BadRequest = "bad-request", 400, 13, BadRequest;
+    /// Ended early by the destination.
+    UpstreamReset = "upstream-reset", 502, 14, UpstreamReset;
+    /// Address unknown, API server away.
+    DiscoveryUnavailable = "discovery-unavailable", 503, 14, DiscoveryUnavailable;
+    /// The peer is somebody else.
+    PeerIdentity = "peer-identity", 503, 14, PeerIdentityMismatch;
+    /// A head of too many bytes or lines.
+    HeadTooLarge = "head-too-large", 431, 8, HeadTooLarge;
+    /// A head that was begun and not finished.
+    HeadTimeout = "head-timeout", 408, 14, HeadTimeout;
+    /// An answer nobody should have to interpret.
+    BadResponse = "bad-response", 502, 13, BadResponse;
+    /// Nobody is left to be answered. Counted and logged, never told.
+    CallerGone = "caller-gone", 499, 1, CallerGone;
+    /// Mutual TLS failed.
+    HandshakeFailed = "handshake-failed", 503, 14, HandshakeFailed;
+    /// This proxy cannot prove who it is.
+    NoCertificate = "no-certificate", 503, 14, NoCertificate;
+    /// Not for this pod's application.
+    Misdirected = "misdirected", 421, 14, Misdirected;
 }
 
 #[cfg(test)]

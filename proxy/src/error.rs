@@ -36,7 +36,10 @@ impl Failure {
 
     /// Whether nothing of the request was processed, so that it may be sent to another endpoint.
     pub(crate) fn unprocessed(&self) -> bool {
-        matches!(self.reason, Reason::ConnectFailed | Reason::Overloaded | Reason::PeerIdentity)
+        matches!(
+            self.reason,
+            Reason::ConnectFailed | Reason::HandshakeFailed | Reason::Overloaded | Reason::PeerIdentity
+        )
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
 
 async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failure> {
     listen::tune(&stream);
-    let refused = |error: io::Error| Failure::new(Reason::BadRequest, format!("inbound connection refused: {error}"));
+    let refused = |error: io::Error| Failure::new(Reason::Misdirected, format!("inbound connection refused: {error}"));
     let dialled = listen::destination(&worker.shared.config.capture, &stream).map_err(refused)?;
     let caller = stream.peer_addr().map_err(refused)?;
     if !worker.is_own(dialled.ip()) || OWN_PORTS.contains(&dialled.port()) {
@@ -127,9 +127,10 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
 }
 
 async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stream: TcpStream) -> Result<(), Failure> {
-    let failed = |detail: String| Failure::new(Reason::PeerIdentity, detail);
+    let failed = |detail: String| Failure::new(Reason::HandshakeFailed, detail);
     let Some(config) = worker.shared.tls.server() else {
-        return Err(failed(format!("{caller} called before this proxy had a certificate")));
+        let detail = format!("{caller} called before this proxy had a certificate");
+        return Err(Failure::new(Reason::NoCertificate, detail));
     };
     // Boxed: a handshake has kilobytes of state, which the future of every connection would carry.
     let handshake = async { tls::accept(config, stream).await.map(Box::new) };
@@ -140,7 +141,7 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
         Err(_) => return Err(failed(format!("mTLS handshake from {caller}: timed out"))),
     };
     let peer = peer_identity(stream.peer_certificates().unwrap_or_default())
-        .map_err(|error| failed(format!("{caller}: {error}")))?;
+        .map_err(|error| Failure::new(Reason::PeerIdentity, format!("{caller}: {error}")))?;
     let protocol = stream.alpn_protocol().and_then(MeshProtocol::from_alpn);
     let connection = Connection::new(worker, dialled, caller, Some(peer));
     let stream = Stream::Tls(stream);

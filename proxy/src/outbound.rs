@@ -57,7 +57,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
 async fn connection(worker: &Rc<Worker>, mut stream: TcpStream) -> Result<(), Failure> {
     listen::tune(&stream);
     let dialled = listen::destination(&worker.shared.config.capture, &stream)
-        .map_err(|error| Failure::new(Reason::BadRequest, format!("outbound connection refused: {error}")))?;
+        .map_err(|error| Failure::new(Reason::Misdirected, format!("outbound connection refused: {error}")))?;
     if dialled.port() == CAPTURE_PROBE_PORT && capture::is_probe(dialled.ip()) {
         let _ = stream.write_all(capture::GREETING).await;
         return Ok(());

@@ -24,7 +24,8 @@ fn reasons_answer_with_an_error_of_their_own() {
     words.sort_unstable();
     words.dedup();
     assert_eq!(words.len(), Reason::ALL.len());
-    for reason in Reason::ALL {
+    for (number, reason) in Reason::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, number);
         assert!((400..600).contains(&reason.status()), "{reason:?}");
         assert!((1..=16).contains(&reason.grpc_status()), "{reason:?}");
         assert!(matches!(reason.code().number() / 1000, 2 | 4), "{reason:?}");

@@ -28,7 +28,7 @@ impl Inbound<'_> {
         Err(match error {
             AttemptError::CallerGone(error) => (Forwarding::CallerGone(error), false),
             AttemptError::BadRequest(bad) => (Forwarding::Refused(bad.into()), false),
-            AttemptError::BadAnswer(bad) => (failed(Reason::UpstreamReset, &bad), false),
+            AttemptError::BadAnswer(bad) => (failed(Reason::BadResponse, &bad), false),
             AttemptError::Upstream { error, touched } => {
                 let reason = if touched { Reason::UpstreamReset } else { Reason::ConnectFailed };
                 (failed(reason, &error), connection.reused && (!touched || exchange.facts.idempotent))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
-use tulle_core::codes::Reason;
+use tulle_core::codes::{Code, Reason};
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::{Outcome, RetryPolicy};
 use tulle_core::route::{Action, RequestView};
@@ -123,6 +123,7 @@ pub(crate) fn pod(worker: &Worker, pod: &PodTarget, dialled: SocketAddr) -> Rc<L
 /// The dialled port is not one of the Service's.
 pub(crate) fn no_port(service: &ServiceRef, dialled: SocketAddr) -> Failure {
     Failure::new(Reason::NoEndpoints, format!("Service {service} has no port {}", dialled.port()))
+        .with_code(Code::PortNotInService)
 }
 
 fn service(snapshot: &Snapshot, dialled: SocketAddr) -> Result<&Arc<Service>, Failure> {

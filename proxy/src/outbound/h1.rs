@@ -109,7 +109,7 @@ fn broken(upstream: &Upstream, connection: &H1Connection, error: AttemptError) -
         AttemptError::CallerGone(error) => Err(Forwarding::CallerGone(error)),
         AttemptError::BadRequest(bad) => Err(Forwarding::Refused(bad.into())),
         AttemptError::BadAnswer(bad) => {
-            let failure = Failure::new(Reason::UpstreamReset, format!("{address}: {bad}"));
+            let failure = Failure::new(Reason::BadResponse, format!("{address}: {bad}"));
             Ok(Broken { failure, unprocessed: false, stale: false })
         }
         AttemptError::Upstream { error, touched } => {

@@ -42,13 +42,13 @@ pub(crate) async fn dial(
         return Ok(Dialled { stream: Stream::Plain(stream), peer: None });
     }
     let config = context.client(protocol).ok_or_else(|| {
-        Failure::new(Reason::ConnectFailed, "this proxy has no certificate yet; see its log for the issuer's answer")
+        Failure::new(Reason::NoCertificate, "this proxy has no certificate yet; see its log for the issuer's answer")
     })?;
     // An IP address as server name sends no SNI: nothing about the callee is readable on the wire.
     let name = ServerName::IpAddress(key.address.ip().into());
     let handshake = timeout(HANDSHAKE, tls::connect(config, name, stream)).await;
     let stream = flatten(handshake).map_err(|error| {
-        Failure::new(Reason::ConnectFailed, format!("mTLS handshake with {}: {error}", key.address))
+        Failure::new(Reason::HandshakeFailed, format!("mTLS handshake with {}: {error}", key.address))
     })?;
     let peer = verify(stream.peer_certificates(), key.address, expected)?;
     Ok(Dialled { stream: Stream::Tls(Box::new(stream)), peer: Some(peer) })

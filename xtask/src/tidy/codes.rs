@@ -10,7 +10,8 @@ const DOCUMENT: &str = "docs/errors.md";
 
 /// Codes and reasons without their row, and rows without a code or reason.
 pub(super) fn undocumented(tree: &Tree) -> Vec<Finding> {
-    let expected: Vec<String> = Code::ALL.iter().copied().map(code_row).chain(Reason::ALL.map(reason_row)).collect();
+    let expected: Vec<String> =
+        Code::ALL.iter().copied().map(code_row).chain(Reason::ALL.iter().copied().map(reason_row)).collect();
     let document = tree.get(DOCUMENT).unwrap_or_default();
     let missing = expected.iter().filter(|row| document.lines().all(|line| line != row.as_str()));
     let missing = missing.map(|row| Finding::in_file(DOCUMENT, format!("the catalogue in core has this row: {row}")));
