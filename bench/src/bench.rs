@@ -5,14 +5,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tulle_e2e::bare::ControlPlane;
+use tulle_e2e::bare::certificates::Authority;
 use tulle_e2e::interrupt;
+use tulle_e2e::rooms::{Building, Room, process};
 
-use crate::certificates::Authority;
-use crate::control_plane::ControlPlane;
+use crate::conditions;
 use crate::figures;
 use crate::hold;
 use crate::report::{self, Held, Idle, Results};
-use crate::rooms::{Building, Room};
 use crate::run::{Choice, Extra};
 use crate::scenarios::{SCENARIOS, Scenario};
 use crate::site::{Placement, Site};
@@ -20,7 +21,6 @@ use crate::targets::{Class, Ground, Recipe, Role, Target};
 use crate::tools::Tools;
 use crate::verify::verify;
 use crate::window::{self, Window};
-use crate::{conditions, process};
 
 /// Unmeasured seconds before a window: pools are filled, windows grown, memory touched.
 const WARM_UP: f64 = 1.0;

@@ -4,10 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use tulle_e2e::rooms::{Cpus, process};
 
-use crate::process;
 use crate::report::Held;
-use crate::rooms::Cpus;
 use crate::server::THIS_PROGRAM;
 use crate::targets::{Entry, Role, Target};
 

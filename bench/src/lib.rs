@@ -2,19 +2,14 @@
 //! sidecar → server. `README.md` says how to run it and how to read its figures.
 
 mod bench;
-mod certificates;
 mod conditions;
-mod control_plane;
 mod figures;
 mod hold;
 mod load;
 mod mesh;
 mod parse;
 mod precedence;
-mod process;
-mod program;
 mod report;
-mod rooms;
 mod run;
 mod scenarios;
 mod server;

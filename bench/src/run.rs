@@ -1,20 +1,19 @@
 //! A run: everything is brought up and proven, measured in interleaved rounds, and reported.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tulle_e2e::interrupt::{self, OnInterrupt};
-use tulle_e2e::{host, images};
+use tulle_e2e::bare::{self, Binaries, ControlPlane};
+use tulle_e2e::rooms::Building;
+use tulle_e2e::scratch::Scratch;
+use tulle_e2e::{host, interrupt};
 
 use crate::bench::Bench;
-use crate::control_plane::ControlPlane;
 use crate::precedence::Precedence;
 use crate::report;
-use crate::rooms::Building;
 use crate::scenarios::{SCENARIOS, Scenario};
-use crate::site::{self, Placement};
+use crate::site::Placement;
 use crate::targets::{Recipe, peers};
 use crate::tools::Tools;
 
@@ -89,20 +88,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let tools =
         Tools::ensure(choice.recipes.iter().any(|recipe| matches!(recipe, Recipe::Peer(kind) if kind.needs_envoy())))?;
     let ours = choice.recipes.iter().any(|recipe| matches!(recipe, Recipe::Tulle(_)));
-    let binaries = if ours { Some(binaries(arguments.proxy.as_deref())?) } else { None };
+    let binaries = if ours { Some(Binaries::ensure(arguments.proxy.as_deref())?) } else { None };
     let connections_max = raise_open_files()?;
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::new("bench")?;
     let building = Building::new()?;
     let hub = building.hub()?;
-    site::prepare_hub(&hub)?;
-    let folder = scratch.path.join("control-plane");
+    bare::prepare_hub(&hub)?;
+    let folder = scratch.path().join("control-plane");
     let plane = binaries.as_ref().map(|binaries| ControlPlane::up(&hub, &folder, &binaries.operator)).transpose()?;
-    let (placement, peers) = (Placement::halves()?, peers::authority(&scratch.path.join("peers"))?);
+    let (placement, peers) = (Placement::halves()?, peers::authority(&scratch.path().join("peers"))?);
     let proxy = binaries.map(|binaries| binaries.proxy).unwrap_or_default();
     let results = {
         let mut bench = Bench {
             choice: &choice,
-            scratch: &scratch.path,
+            scratch: scratch.path(),
             building: &building,
             hub: &hub,
             placement: &placement,
@@ -168,46 +167,6 @@ fn chosen<T: Copy>(what: &str, names: &[String], all: &[T], name_of: impl Fn(T) 
     }
     let wanted = |one: &T| names.is_empty() || names.iter().any(|name| name == name_of(*one));
     Ok(all.iter().copied().filter(wanted).collect())
-}
-
-/// Programs of ours.
-struct Binaries {
-    proxy: PathBuf,
-    operator: PathBuf,
-}
-
-fn binaries(given: Option<&Path>) -> Result<Binaries> {
-    if let Some(proxy) = given {
-        let proxy = proxy.canonicalize().with_context(|| format!("there is no {}", proxy.display()))?;
-        let operator = proxy.with_file_name("tulle-operator");
-        let operator =
-            if operator.is_file() { operator } else { images::compile(&["tulle-operator"])?.join("tulle-operator") };
-        return Ok(Binaries { proxy, operator });
-    }
-    let folder = images::compile(&["tulle-proxy", "tulle-operator"])?;
-    Ok(Binaries { proxy: folder.join("tulle-proxy"), operator: folder.join("tulle-operator") })
-}
-
-/// A folder that goes with its owner.
-struct Scratch {
-    path: PathBuf,
-    _on_interrupt: OnInterrupt,
-}
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("tulle-bench-{}", std::process::id()));
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let gone = path.clone();
-        let on_interrupt = interrupt::on_interrupt(move || drop(fs::remove_dir_all(gone)));
-        Ok(Self { path, _on_interrupt: on_interrupt })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-
-use crate::program::Program;
-use crate::rooms::{Cpus, Room};
+use tulle_e2e::rooms::{Cpus, Program, Room};
 
 /// Length of the usual body.
 pub(crate) const BODY_BYTES: usize = 1024;

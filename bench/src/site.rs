@@ -4,13 +4,7 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
-
-use crate::rooms::{Building, Cpus, Room};
-
-/// Where the control plane answers.
-pub(crate) const HUB: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
-/// Cluster addresses of Services, as the API server gives them out.
-pub(crate) const SERVICES: &str = "10.224.0.0/16";
+use tulle_e2e::rooms::{Building, Cpus, Room};
 
 /// Which CPUs the two nodes have.
 #[derive(Debug, Clone)]
@@ -39,12 +33,6 @@ impl Placement {
         let (a, b) = cpus.split_at(cpus.len() / 2);
         Ok(Self { a: if a.is_empty() { b } else { a }.to_vec(), b: b.to_vec() })
     }
-}
-
-/// Makes the bridge that every site's nodes have a wire to.
-pub(crate) fn prepare_hub(hub: &Room) -> Result<()> {
-    hub.ip(&format!("link set lo up\nlink add hub0 type bridge\naddress add {HUB}/16 dev hub0\nlink set hub0 up\n"))
-        .context("cannot make the bridge of the control plane")
 }
 
 impl Site {

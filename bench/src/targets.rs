@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
+use tulle_e2e::bare::ControlPlane;
+use tulle_e2e::bare::certificates::Authority;
+use tulle_e2e::rooms::{Cpus, Program};
 use tulle_e2e::wait;
 
-use crate::certificates::Authority;
-use crate::control_plane::ControlPlane;
 use crate::mesh::{GRPC, HTTP, STREAM, TCP};
-use crate::program::Program;
-use crate::rooms::Cpus;
 use crate::server::{self, Addresses};
 use crate::site::{Placement, Site};
 use crate::tools::Tools;

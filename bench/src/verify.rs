@@ -11,10 +11,9 @@ use rustix::process::Signal;
 use tulle_core::sidecar::PROXY_UID;
 use tulle_e2e::capture::{Hello, Streams, X25519_MLKEM768, server_hello, streams_in};
 use tulle_e2e::http::{self, Machine, Request};
+use tulle_e2e::rooms::{Program, process};
 use tulle_e2e::{command, wait};
 
-use crate::process;
-use crate::program::Program;
 use crate::server::BODY_BYTES;
 use crate::targets::{Class, Entry, Target};
 

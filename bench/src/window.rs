@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
+use tulle_e2e::rooms::{Cpus, process};
 use tulle_e2e::{command, interrupt};
 
 use crate::load::Seen;
-use crate::process;
-use crate::rooms::Cpus;
 use crate::scenarios::Scenario;
 use crate::targets::{Role, Target};
 

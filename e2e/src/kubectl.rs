@@ -62,6 +62,13 @@ impl Kubectl {
         command::run_with_input(self.command().args(arguments), manifests)
     }
 
+    /// Applies the status of objects, as a kubelet would.
+    pub fn apply_status(&self, manifests: &str) -> Result<String> {
+        let arguments =
+            [REQUEST_TIMEOUT, "apply", "--server-side", "--force-conflicts", "--subresource=status", "-f", "-"];
+        command::run_with_input(self.command().args(arguments), manifests)
+    }
+
     /// Applies without forcing and returns the error the server gave, for tests of refusals.
     pub fn refused(&self, manifests: &str) -> Result<String> {
         match command::run_with_input(

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod app;
+pub mod bare;
 pub mod capture;
 pub mod cluster;
 pub mod command;
@@ -24,6 +25,8 @@ pub mod plaintext;
 pub mod pods;
 pub mod progress;
 pub mod reach;
+pub mod rooms;
+pub mod scratch;
 pub mod shares;
 pub mod wait;
 

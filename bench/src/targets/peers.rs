@@ -7,11 +7,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use tulle_e2e::bare::certificates::{Authority, Subject};
+use tulle_e2e::rooms::Program;
 
 use super::{At, Class, Entries, Ground, Role, TUNABLES, Target, envoy, haproxy, nginx};
-use crate::certificates::{Authority, Subject};
 use crate::mesh::{GRPC, HTTP, STREAM, TCP};
-use crate::program::Program;
 use crate::site::Site;
 use crate::tools::Tools;
 

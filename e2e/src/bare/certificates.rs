@@ -18,30 +18,30 @@ const SKEW: Duration = Duration::minutes(5);
 
 /// Who a leaf is for.
 #[derive(Debug, Default)]
-pub(crate) struct Subject<'a> {
+pub struct Subject<'a> {
     /// Names the files: `<file>.crt`, `<file>.key`, and `<file>.pem` with both.
-    pub(crate) file: &'a str,
+    pub file: &'a str,
     /// Common name; Kubernetes takes it for the user.
-    pub(crate) common_name: &'a str,
+    pub common_name: &'a str,
     /// Organization; Kubernetes takes it for the group.
-    pub(crate) group: Option<&'a str>,
+    pub group: Option<&'a str>,
     /// DNS names.
-    pub(crate) dns: &'a [&'a str],
+    pub dns: &'a [&'a str],
     /// Addresses.
-    pub(crate) addresses: &'a [IpAddr],
+    pub addresses: &'a [IpAddr],
     /// SPIFFE id.
-    pub(crate) uri: Option<&'a str>,
+    pub uri: Option<&'a str>,
 }
 
 /// An authority and the folder it writes to; its certificate is `ca.crt` there.
-pub(crate) struct Authority {
+pub struct Authority {
     folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
     /// Makes an authority with this name.
-    pub(crate) fn new(folder: &Path, name: &str) -> Result<Self> {
+    pub fn new(folder: &Path, name: &str) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut params = params(name, None);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -52,7 +52,7 @@ impl Authority {
     }
 
     /// Writes certificate and key of a leaf.
-    pub(crate) fn issue(&self, subject: &Subject<'_>) -> Result<()> {
+    pub fn issue(&self, subject: &Subject<'_>) -> Result<()> {
         let mut params = params(subject.common_name, subject.group);
         for name in subject.dns {
             params.subject_alt_names.push(SanType::DnsName((*name).try_into()?));
@@ -76,13 +76,13 @@ impl Authority {
     }
 
     /// Path of a file in the folder.
-    pub(crate) fn path(&self, file: &str) -> String {
+    pub fn path(&self, file: &str) -> String {
         self.folder.join(file).display().to_string()
     }
 }
 
 /// A key pair without certificate, for ServiceAccount tokens: `<name>.key` and `<name>.pub`.
-pub(crate) fn write_key_pair(folder: &Path, name: &str) -> Result<()> {
+pub fn write_key_pair(folder: &Path, name: &str) -> Result<()> {
     let pair = KeyPair::generate()?;
     fs::write(folder.join(format!("{name}.key")), pair.serialize_pem())?;
     fs::write(folder.join(format!("{name}.pub")), pair.public_key_pem())?;

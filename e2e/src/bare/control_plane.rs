@@ -9,37 +9,35 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tulle_core::sidecar::{ISSUER_PORT, env};
-use tulle_e2e::components::KUBERNETES;
-use tulle_e2e::progress::Step;
-use tulle_e2e::{Kubectl, paths, wait};
 
-use crate::certificates::{self, Authority, Subject};
-use crate::process;
-use crate::program::Program;
-use crate::rooms::Room;
-use crate::site::{HUB, SERVICES};
+use super::certificates::{self, Authority, Subject};
+use super::{HUB, SERVICES};
+use crate::components::KUBERNETES;
+use crate::progress::Step;
+use crate::rooms::{Program, Room, process};
+use crate::{Kubectl, paths, wait};
 
 /// Namespace of the operator.
-pub(crate) const SYSTEM: &str = "tulle-system";
+pub const SYSTEM: &str = "tulle-system";
 /// Port of the API server.
-pub(crate) const API_PORT: u16 = 6443;
+pub const API_PORT: u16 = 6443;
 /// Where the API server finds its store.
 const ETCD: &str = "http://127.0.0.1:2379";
 /// A cold start takes 10 s on two busy cores.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// See the module.
-pub(crate) struct ControlPlane {
+pub struct ControlPlane {
     hub: Room,
     kubectl: Kubectl,
     /// Root of the API server's certificate, PEM.
-    pub(crate) root: String,
+    pub root: String,
     programs: Vec<Program>,
 }
 
 impl ControlPlane {
     /// Starts everything and waits until the operator signs certificates.
-    pub(crate) fn up(hub: &Room, folder: &Path, operator: &Path) -> Result<Self> {
+    pub fn up(hub: &Room, folder: &Path, operator: &Path) -> Result<Self> {
         let tools = KUBERNETES.ensure()?;
         let step = Step::start("starting etcd, API server and operator", Some(Duration::from_secs(15)));
         let authority = keys(&folder.join("pki"))?;
@@ -56,7 +54,7 @@ impl ControlPlane {
         plane.wait_for_api()?;
         plane.install()?;
         let mut run = Command::new(operator);
-        run.arg("run").env("KUBECONFIG", plane.kubectl.kubeconfig()).env(env::POD_NAME, "bench");
+        run.arg("run").env("KUBECONFIG", plane.kubectl.kubeconfig()).env(env::POD_NAME, "operator");
         plane.programs.push(start("tulle-operator", run)?);
         plane.wait_for_issuer()?;
         step.done();
@@ -64,12 +62,12 @@ impl ControlPlane {
     }
 
     /// kubectl where it reaches the API server.
-    pub(crate) fn kubectl<T: Send>(&self, work: impl FnOnce(&Kubectl) -> Result<T> + Send) -> Result<T> {
+    pub fn kubectl<T: Send>(&self, work: impl FnOnce(&Kubectl) -> Result<T> + Send) -> Result<T> {
         self.hub.run(|| work(&self.kubectl))
     }
 
     /// Stops the control plane's processes, or lets them go on: nothing of it is part of a measurement.
-    pub(crate) fn freeze(&self, frozen: bool) {
+    pub fn freeze(&self, frozen: bool) {
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
         self.programs.iter().for_each(|program| process::signal(program.pid(), signal));
     }
@@ -159,7 +157,7 @@ fn api_server_flags(authority: &Authority) -> Vec<String> {
 }
 
 fn keys(folder: &Path) -> Result<Authority> {
-    let authority = Authority::new(folder, "tulle-bench")?;
+    let authority = Authority::new(folder, "bare")?;
     certificates::write_key_pair(folder, "tokens")?;
     let addresses = [HUB.into(), [127, 0, 0, 1].into()];
     authority.issue(&Subject { file: "api", common_name: "api", addresses: &addresses, ..Subject::default() })?;
@@ -171,12 +169,12 @@ fn keys(folder: &Path) -> Result<Authority> {
 fn write_kubeconfig(folder: &Path, authority: &Authority) -> Result<PathBuf> {
     let file = |name: &str| authority.path(name);
     let kubeconfig = serde_json::json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "bench",
-        "clusters": [{"name": "bench", "cluster": {
+        "apiVersion": "v1", "kind": "Config", "current-context": "bare",
+        "clusters": [{"name": "bare", "cluster": {
             "server": format!("https://{HUB}:{API_PORT}"), "certificate-authority": file("ca.crt"),
         }}],
         "users": [{"name": "admin", "user": {"client-certificate": file("admin.crt"), "client-key": file("admin.key")}}],
-        "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "admin"}}],
+        "contexts": [{"name": "bare", "context": {"cluster": "bare", "user": "admin"}}],
     });
     let path = folder.join("kubeconfig");
     fs::write(&path, kubeconfig.to_string()).context("cannot write a kubeconfig")?;

@@ -9,22 +9,22 @@ const TICK_NS: u64 = 10_000_000;
 
 /// Memory of a set of processes in KiB (proc_pid_status(5)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// `VmRSS`: file pages of the program included.
-    pub(crate) resident: u64,
+    pub resident: u64,
     /// `RssAnon`: heap and stacks.
-    pub(crate) anonymous: u64,
+    pub anonymous: u64,
 }
 
 /// Child processes of all threads of `pid`; none when it is gone.
-pub(crate) fn children(pid: i32) -> Vec<i32> {
+pub fn children(pid: i32) -> Vec<i32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 /// The processes and all their descendants (a worker of nginx, for one).
-pub(crate) fn tree(roots: &[i32]) -> Vec<i32> {
+pub fn tree(roots: &[i32]) -> Vec<i32> {
     let mut found: Vec<i32> = Vec::new();
     let mut open = roots.to_vec();
     while let Some(pid) = open.pop() {
@@ -39,7 +39,7 @@ pub(crate) fn tree(roots: &[i32]) -> Vec<i32> {
 /// Nanoseconds on a CPU of all threads of these processes and their descendants.
 ///
 /// From the scheduler's own count: clock ticks would round a window of 4 s by half a percent. Threads that have ended are missing.
-pub(crate) fn cpu_ns(roots: &[i32]) -> u64 {
+pub fn cpu_ns(roots: &[i32]) -> u64 {
     let tasks = tree(roots)
         .into_iter()
         .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok())
@@ -48,7 +48,7 @@ pub(crate) fn cpu_ns(roots: &[i32]) -> u64 {
 }
 
 /// Memory of these processes and their descendants.
-pub(crate) fn memory(roots: &[i32]) -> Memory {
+pub fn memory(roots: &[i32]) -> Memory {
     let mut sum = Memory::default();
     for pid in tree(roots) {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -59,7 +59,7 @@ pub(crate) fn memory(roots: &[i32]) -> Memory {
 }
 
 /// Nanoseconds that the CPUs of the machine were not idle, time taken by other guests of its host included (proc_stat(5)).
-pub(crate) fn machine_ns() -> u64 {
+pub fn machine_ns() -> u64 {
     busy_ticks(&fs::read_to_string("/proc/stat").unwrap_or_default()) * TICK_NS
 }
 
@@ -71,7 +71,7 @@ fn busy_ticks(stat: &str) -> u64 {
 }
 
 /// Nanoseconds of CPU time that children of ours used which have ended and were waited for (`cutime` and `cstime` of proc_pid_stat(5)).
-pub(crate) fn ended_children_ns() -> u64 {
+pub fn ended_children_ns() -> u64 {
     ended_children_ticks(&fs::read_to_string("/proc/self/stat").unwrap_or_default()) * TICK_NS
 }
 
@@ -82,7 +82,7 @@ fn ended_children_ticks(stat: &str) -> u64 {
 }
 
 /// Sends `signal`; a process that is gone needs none.
-pub(crate) fn signal(pid: i32, signal: Signal) {
+pub fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = kill_process(pid, signal);
     }

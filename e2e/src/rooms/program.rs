@@ -4,18 +4,16 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::{Cpus, Room, process};
+use crate::command;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use tulle_e2e::command;
-
-use crate::process;
-use crate::rooms::{Cpus, Room};
 
 /// Lines of a log quoted when its program ended.
 const QUOTED_LINES: usize = 15;
 
 /// See the module. It is killed when this value is dropped.
-pub(crate) struct Program {
+pub struct Program {
     name: String,
     child: Child,
     log: PathBuf,
@@ -23,13 +21,7 @@ pub(crate) struct Program {
 
 impl Program {
     /// Starts `command` in `room`, on these CPUs, and writes what it says to `<folder>/<name>.log`.
-    pub(crate) fn start(
-        room: &Room,
-        folder: &Path,
-        name: &str,
-        mut command: Command,
-        cpus: Option<&Cpus>,
-    ) -> Result<Self> {
+    pub fn start(room: &Room, folder: &Path, name: &str, mut command: Command, cpus: Option<&Cpus>) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -39,12 +31,12 @@ impl Program {
     }
 
     /// Its process number.
-    pub(crate) fn pid(&self) -> i32 {
+    pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
     /// Fails with the end of its log when it does not run any more.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    pub fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("{} ended ({status}). It said:\n{}", self.name, self.said());
         }
@@ -52,7 +44,7 @@ impl Program {
     }
 
     /// The last lines of its log.
-    pub(crate) fn said(&self) -> String {
+    pub fn said(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         command::last_lines(&text, QUOTED_LINES)
     }

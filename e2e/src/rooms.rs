@@ -2,6 +2,10 @@
 //!
 //! A room is held by a process that only sleeps. Its interfaces go when the room goes; nothing exists in the machine's own network.
 
+pub mod errand;
+pub mod process;
+pub mod program;
+
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -13,19 +17,20 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
-use tulle_e2e::interrupt::{self, OnInterrupt};
-use tulle_e2e::{command, wait};
 
-use crate::process;
+pub use program::Program;
+
+use crate::interrupt::{self, OnInterrupt};
+use crate::{command, wait};
 
 /// Making a namespace takes milliseconds; a loaded machine may take longer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// CPUs a program may run on.
-pub(crate) type Cpus = Vec<usize>;
+pub type Cpus = Vec<usize>;
 
 /// All rooms of one run.
-pub(crate) struct Building {
+pub struct Building {
     /// `unshare`; when it dies, process 1 of the namespace dies, and with it every other process there.
     guard: Child,
     first: i32,
@@ -36,7 +41,7 @@ pub(crate) struct Building {
 
 /// One network namespace.
 #[derive(Clone)]
-pub(crate) struct Room {
+pub struct Room {
     network: Arc<File>,
     processes: Arc<File>,
     holder: i32,
@@ -45,7 +50,7 @@ pub(crate) struct Room {
 
 impl Building {
     /// Makes the process namespace. It also ends when this thread's process is killed.
-    pub(crate) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let mut unshare = Command::new("setpriv");
         unshare.args([
             "--pdeathsig",
@@ -78,7 +83,7 @@ impl Building {
     }
 
     /// The room the namespace came with.
-    pub(crate) fn hub(&self) -> Result<Room> {
+    pub fn hub(&self) -> Result<Room> {
         Ok(Room {
             network: Arc::new(namespace(self.first, "net")?),
             processes: Arc::clone(&self.processes),
@@ -88,7 +93,7 @@ impl Building {
     }
 
     /// Another room.
-    pub(crate) fn room(&self) -> Result<Room> {
+    pub fn room(&self) -> Result<Room> {
         let hub = self.hub()?;
         let mut holder = Command::new("unshare");
         holder.args(["--net", "sleep", "infinity"]).stdin(Stdio::null());
@@ -133,19 +138,19 @@ fn is_apart(pid: i32, kind: &str) -> bool {
 
 impl Room {
     /// Process that holds the room, as `ip` wants it to name a namespace.
-    pub(crate) fn holder(&self) -> i32 {
+    pub fn holder(&self) -> i32 {
         self.holder
     }
 
     /// A command that runs `program` in the mount namespace of the building: what it mounts goes with the building.
-    pub(crate) fn among_mounts(&self, program: &str) -> Command {
+    pub fn among_mounts(&self, program: &str) -> Command {
         let mut nsenter = Command::new("nsenter");
         nsenter.arg(format!("--mount=/proc/{}/ns/mnt", self.first)).arg("--").arg(program);
         nsenter
     }
 
     /// Runs `work` on a thread in this network.
-    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 self.enter_network()?;
@@ -156,7 +161,7 @@ impl Room {
     }
 
     /// Starts `command` here, on these CPUs (`None`: on all). Its process number is the machine's.
-    pub(crate) fn spawn(&self, mut command: Command, cpus: Option<&Cpus>) -> Result<Child> {
+    pub fn spawn(&self, mut command: Command, cpus: Option<&Cpus>) -> Result<Child> {
         thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 if let Some(cpus) = cpus {
@@ -176,7 +181,7 @@ impl Room {
     }
 
     /// Configures this network with lines of `ip -batch`.
-    pub(crate) fn ip(&self, script: &str) -> Result<()> {
+    pub fn ip(&self, script: &str) -> Result<()> {
         self.run(|| command::run_with_input(Command::new("ip").args(["-batch", "-"]), script).map(drop))
     }
 
