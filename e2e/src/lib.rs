@@ -28,6 +28,7 @@ pub mod reach;
 pub mod rooms;
 pub mod scratch;
 pub mod shares;
+pub mod verdict;
 pub mod wait;
 
 pub use cluster::{Cluster, ClusterSpec, OwnedCluster};

@@ -1,14 +1,13 @@
 //! Which tests run in which order, and what is said about them.
 
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use tulle_e2e::plaintext::PlaintextWatch;
+use tulle_e2e::verdict::{self, Outcome, attempt, is_wanted};
 use tulle_e2e::{Cluster, interrupt};
 
 use crate::context::Context;
@@ -33,26 +32,9 @@ pub(crate) struct Test {
     pub(crate) run: fn(&Context) -> Result<()>,
 }
 
-/// What became of a test.
-struct Outcome {
-    test: &'static str,
-    took: Duration,
-    error: Option<String>,
-}
-
 pub(crate) fn main(tests: &[Test]) -> ExitCode {
     match run(tests) {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(outcomes)) => {
-            let failed = outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
-            for outcome in &outcomes {
-                if let Some(error) = &outcome.error {
-                    eprintln!("\nFAILED {} after {:.0} s: {error}", outcome.test, outcome.took.as_secs_f64());
-                }
-            }
-            eprintln!("\n{} passed, {failed} failed", outcomes.len() - failed);
-            if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+        Ok(outcomes) => outcomes.map_or(ExitCode::SUCCESS, |outcomes| verdict::conclude(&outcomes)),
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::from(2)
@@ -122,33 +104,14 @@ fn run(tests: &[Test]) -> Result<Option<Vec<Outcome>>> {
     Ok(Some(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
-fn is_wanted(name: &str, filters: &[String]) -> bool {
-    filters.is_empty() || filters.iter().any(|filter| name.starts_with(filter.as_str()))
-}
-
 fn execute(test: &Test, cluster: &Cluster, watch: &Arc<PlaintextWatch>) -> Outcome {
-    eprintln!("test {} ...", test.name);
-    let start = Instant::now();
-    let result = Context::new(test.name, cluster).and_then(|context| {
-        let result = catch_unwind(AssertUnwindSafe(|| (test.run)(&context)))
-            .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", words_of(&*panic))))
-            .and_then(|()| watch.expect_none());
+    attempt(test.name, || {
+        let context = Context::new(test.name, cluster)?;
+        let result = verdict::guarded(|| (test.run)(&context)).and_then(|()| watch.expect_none());
         match &result {
             Ok(()) => context.clean_up(),
             Err(_) => diagnostics::save(&context),
         }
         result
-    });
-    let took = start.elapsed();
-    let error = result.err().map(|error| format!("{error:#}"));
-    match &error {
-        None => eprintln!("test {}: ok in {:.1} s", test.name, took.as_secs_f64()),
-        Some(error) => eprintln!("test {}: FAILED in {:.1} s: {error}", test.name, took.as_secs_f64()),
-    }
-    Outcome { test: test.name, took, error }
-}
-
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
+    })
 }
