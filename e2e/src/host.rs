@@ -44,6 +44,14 @@ pub const IMAGE_BUILD: &[Package] = &[package("gcc", "gcc"), package("musl-tools
 /// Needed to count instructions.
 pub const COUNTING: &[Package] = &[package("valgrind", "valgrind")];
 
+/// Needed to run sidecars in network namespaces without a cluster.
+pub const ROOMS: &[Package] = &[
+    package("iproute2", "ip"),
+    package("util-linux", "nsenter"),
+    package("mount", "mount"),
+    package("tcpdump", "tcpdump"),
+];
+
 /// Needed to compare the mesh with others: load generators, servers, and two of those others.
 pub const BENCHMARK: &[Package] = &[
     package("iproute2", "ip"),

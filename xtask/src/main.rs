@@ -1,6 +1,7 @@
 //! The tasks of the repository: `cargo xtask <task>`.
 
 mod cluster;
+mod conformance;
 mod crdgen;
 mod demo;
 mod guard;
@@ -30,6 +31,8 @@ enum Task {
     /// Generate load; the benchmark starts this itself
     #[command(subcommand, hide = true)]
     BenchLoad(tulle_bench::Load),
+    /// Show from outside what sidecars do to protocols, in network namespaces
+    Conformance(conformance::Arguments),
     /// Watch a canary move on a real Kubernetes, under load
     Demo(demo::Arguments),
     /// Write crds/*.yaml and the chart's copies from their Rust types
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Cluster(task) => cluster::run(task),
         Task::Bench(arguments) => tulle_bench::run(&arguments),
         Task::BenchLoad(load) => tulle_bench::generate(&load),
+        Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Crdgen => crdgen::run(),
         Task::Guard(arguments) => guard::run(&arguments),

@@ -28,6 +28,11 @@ pub(super) const STAGES: &[Stage] = &[
         run: |_| images()?.check_sizes().map(|()| Counts::PASSED),
     },
     Stage { name: "cost of a request", expected: Duration::from_secs(90), run: |_| cost() },
+    Stage {
+        name: "conformance of protocols",
+        expected: Duration::from_secs(6 * 60),
+        run: |names| run_suite(crate::conformance::command(names)),
+    },
     Stage { name: "the cluster itself", expected: Duration::from_secs(45), run: |_| runner() },
     Stage { name: "promises on a real cluster", expected: Duration::from_secs(17 * 60), run: promises },
 ];

@@ -27,6 +27,7 @@ const RULES: &[Rule] = &[
     // Tests see the binaries as their users do: as images and files.
     Rule { manifest: "e2e/Cargo.toml", ours: &["tulle-core"], never: &["kube"] },
     Rule { manifest: "e2e/app/Cargo.toml", ours: &[], never: &["kube"] },
+    Rule { manifest: "e2e/conformance/Cargo.toml", ours: &["tulle-core", "tulle-e2e"], never: &["kube"] },
     Rule { manifest: "bench/Cargo.toml", ours: &["tulle-core", "tulle-e2e"], never: &["kube"] },
     // The one program that is built from the proxy's code beside the proxy: it counts what a request costs.
     Rule { manifest: "bench/guard/Cargo.toml", ours: &["tulle-proxy"], never: &["kube"] },

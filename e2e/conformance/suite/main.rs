@@ -1,0 +1,17 @@
+//! What the mesh does to protocols, shown from outside: one file a promise, each able to fail.
+//!
+//! The real control plane and two or more real sidecars stand in network namespaces between a client and a back end
+//! ([`tulle_conformance`]). Run it with `cargo xtask conformance [NAME…]`. To add a promise: a file with `run`, and a row in [`TESTS`].
+
+mod faces;
+
+use std::process::ExitCode;
+
+use tulle_conformance::{Test, runner};
+
+/// All of them, in order.
+const TESTS: &[Test] = &[Test { name: "faces", run: faces::run }];
+
+fn main() -> ExitCode {
+    runner::main(TESTS)
+}
