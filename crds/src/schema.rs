@@ -22,8 +22,8 @@ pub(crate) fn one_of(words: &'static [&'static str]) -> impl FnMut(&mut Schema) 
     }
 }
 
-/// A duration as Go and Kubernetes write it: `500ms`, `10s`, `1m30s`.
-pub(crate) const DURATION_PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+/// A duration as Go and Kubernetes write it: `500ms`, `10s`, `1.5s`, `1m30s`.
+pub(crate) const DURATION_PATTERN: &str = r"^([0-9]{1,5}(\.[0-9]{1,9})?(h|m|s|ms)){1,4}$";
 
 /// One CEL rule of a schema: what must hold, what is said where it does not, and the field that is at fault.
 pub(crate) struct Rule {

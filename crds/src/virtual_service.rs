@@ -6,10 +6,16 @@
 mod condition;
 mod destination;
 mod filter;
+mod headers;
+mod redirect;
+mod rewrite;
 
 pub use condition::{HttpMatch, StringMatch};
 pub use destination::{Destination, PortSelector, RouteDestination};
 pub use filter::{Filters, Retries};
+pub use headers::{HeaderOperations, Headers};
+pub use redirect::{Body, DirectResponse, Redirect};
+pub use rewrite::{RegexRewrite, Rewrite};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -87,7 +93,16 @@ pub struct HttpRoute {
 
     /// Destinations, chosen by weight.
     #[schemars(length(min = 1, max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub route: Vec<RouteDestination>,
+
+    /// The caller is sent elsewhere, instead of `route`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<Redirect>,
+
+    /// The proxy answers itself, instead of `route`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_response: Option<DirectResponse>,
 
     /// What is done to requests and answers on the way.
     #[serde(flatten)]
@@ -98,14 +113,31 @@ pub struct HttpRoute {
     pub rest: Rest,
 }
 
-const HTTP_RULES: &[Rule] = &[Rule {
-    holds: "size(self.route) == 1 || self.route.exists(d, has(d.weight) && d.weight > 0)",
-    message: "TUL3009: all weights are 0 or absent; give at least one entry a weight above 0",
-    field: ".route",
-}];
+const HTTP_RULES: &[Rule] = &[
+    Rule {
+        holds: "(has(self.route) ? 1 : 0) + (has(self.redirect) ? 1 : 0) + (has(self.directResponse) ? 1 : 0) == 1",
+        message: "TUL3003: has not exactly one of route, redirect and directResponse; give exactly one",
+        field: "",
+    },
+    Rule {
+        holds: "!has(self.route) || size(self.route) == 1 || self.route.exists(d, has(d.weight) && d.weight > 0)",
+        message: "TUL3009: all weights are 0 or absent; give at least one entry a weight above 0",
+        field: ".route",
+    },
+    Rule {
+        holds: "!has(self.rewrite) || has(self.route)",
+        message: "TUL3001: nothing is forwarded that could be rewritten; remove rewrite, or give a route",
+        field: ".rewrite",
+    },
+    Rule {
+        holds: "!has(self.redirect) || !has(self.redirect.prefixRewrite) || \
+                has(self.match) && self.match.all(m, has(m.uri) && has(m.uri.prefix))",
+        message: "TUL3001: prefixRewrite needs a prefix in each match; give match.uri.prefix, or use uri",
+        field: ".redirect",
+    },
+];
 
-const LATER_HTTP: Later =
-    &[("redirect", Shape::Object), ("directResponse", Shape::Object), ("delegate", Shape::Object)];
+const LATER_HTTP: Later = &[("delegate", Shape::Object)];
 
 /// What the operator found.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

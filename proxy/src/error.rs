@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tulle_core::codes::{Code, Reason};
+
+use crate::answer::{Answer, visible};
 
 /// Names why the mesh itself answered: `<reason>; code=TULnnnn; id=<16 hex digits>`. Policy, rule and peer are only in the log.
 pub(crate) const TULLE_ERROR: HeaderName = HeaderName::from_static("tulle-error");
@@ -74,27 +76,17 @@ impl fmt::Display for FailureId {
     }
 }
 
-/// Head of the answer for a failure. gRPC carries errors in `grpc-status` on HTTP 200 (gRPC over HTTP/2, "Responses"); a
-/// trailers-only answer is one header block.
-pub(crate) fn answer(failure: &Failure, id: FailureId, grpc: bool) -> (StatusCode, HeaderMap) {
+/// The answer for a failure.
+pub(crate) fn answer(failure: &Failure, id: FailureId, grpc: bool) -> Answer {
     let mut headers = HeaderMap::with_capacity(4);
     let told = format!("{}; code={}; id={id}", failure.reason.as_str(), failure.code.as_str());
-    headers.insert(TULLE_ERROR, header_value(&told));
+    headers.insert(TULLE_ERROR, visible(&told));
     if failure.unprocessed() {
         headers.insert(UNPROCESSED, HeaderValue::from_static("1"));
     }
-    if !grpc {
-        let status = StatusCode::from_u16(failure.reason.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        return (status, headers);
-    }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(failure.reason.grpc_status()));
-    headers.insert(HeaderName::from_static("grpc-message"), header_value(&told));
-    (StatusCode::OK, headers)
-}
-
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("reasons, codes and identifiers are visible ASCII")
+    let status = StatusCode::from_u16(failure.reason.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let answer = Answer::new(status, headers);
+    if grpc { answer.into_grpc(failure.reason.grpc_status(), told.as_bytes()) } else { answer }
 }
 
 #[cfg(test)]

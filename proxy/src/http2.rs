@@ -30,7 +30,7 @@ use std::time::Duration;
 pub(crate) use attempt::{AttemptError, Exchange};
 pub(crate) use client::{Sender, open};
 pub(crate) use connection::serve;
-pub(crate) use head::Head;
+
 pub(crate) use stream::{Forwarding, Lease, Role};
 
 /// Bytes in flight to us on one stream.

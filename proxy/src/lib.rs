@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod admission;
+mod answer;
 mod app;
 mod buffer;
 mod capture;

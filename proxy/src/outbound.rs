@@ -3,6 +3,7 @@
 //! The address the application dialled chooses the service; nothing in the request can reach another one.
 
 mod decide;
+mod filter;
 mod h1;
 mod h2;
 mod request;

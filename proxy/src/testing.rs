@@ -66,6 +66,15 @@ pub(crate) struct Proxy {
 impl Mesh {
     /// A mesh in front of these applications.
     pub(crate) fn new(applications: &[SocketAddr], rules: Option<Rules>) -> Mesh {
+        Self::in_world(applications, |service, endpoints| world(service, endpoints, rules))
+    }
+
+    /// A mesh with these rules, which send to applications by their index: each is a destination of its own.
+    pub(crate) fn routed(applications: &[SocketAddr], rules: Vec<Rule<usize>>) -> Mesh {
+        Self::in_world(applications, |service, endpoints| routed(service, endpoints, rules))
+    }
+
+    fn in_world(applications: &[SocketAddr], world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Snapshot) -> Mesh {
         let ca = TestCa::new("test");
         let mut callees = Vec::new();
         let mut endpoints = Vec::new();
@@ -79,7 +88,7 @@ impl Mesh {
         let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();
         let service = listener.local_addr().unwrap();
         let config = config(CALLER_IP, (env::LISTEN_OUTBOUND, &service.to_string()));
-        let world = world(service, endpoints, rules);
+        let world = world(service, endpoints);
         let caller = Proxy::start("outbound", config, &ca, CALLER, world, (Some(listener), None));
         Mesh { service, caller, callees }
     }
@@ -150,6 +159,27 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
         filters: Filters { timeout, retry, ..Filters::default() },
     });
     let routes = RouteTable { rules: rules.collect() };
+    snapshot(service, routes, direct)
+}
+
+fn routed(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Vec<Rule<usize>>) -> Snapshot {
+    let destinations: Vec<_> = endpoints
+        .into_iter()
+        .enumerate()
+        .map(|(index, endpoint)| {
+            let name = ServiceRef::new("shop", format!("app-{index}").as_str());
+            let identities = Arc::from([CALLEE.parse().unwrap()]);
+            let backend =
+                Backend { service: name.clone(), port: service.port(), identities, endpoints: vec![endpoint] };
+            Arc::new(Destination { service: name, backends: Some(Split::single(Arc::new(backend))) })
+        })
+        .collect();
+    let rules = rules.into_iter().map(|rule| rule.map(|index| Arc::clone(&destinations[index])));
+    snapshot(service, RouteTable { rules: rules.collect() }, Arc::clone(&destinations[0]))
+}
+
+fn snapshot(service: SocketAddr, routes: RouteTable<Arc<Destination>>, direct: Arc<Destination>) -> Snapshot {
+    let name = ServiceRef::new("shop", "web");
     let port = Port { number: service.port(), protocol: Protocol::Http2, routes, direct };
     let target = Target::Service(Arc::new(Service { name, ports: vec![port] }));
     Snapshot { generation: 1, targets: [(service.ip(), target)].into(), policies: Arc::new(PolicySet::default()) }

@@ -136,14 +136,14 @@ impl Worker {
             return Rc::clone(lane);
         }
         let origin = Some(Origin::new(service, port, chosen));
-        let lane = Rc::new(Lane::new(service.name.clone(), origin, self.view(backend)));
+        let lane = Rc::new(Lane::new(service.name.clone(), origin, self.view(backend), chosen));
         self.lanes.borrow_mut().insert(key, Rc::clone(&lane));
         lane
     }
 
     /// The way to a pod dialled by its own address. It is kept by its connection alone: nothing else goes there by this name.
     pub(crate) fn pod_lane(&self, pod: &PodTarget, backend: Arc<Backend>) -> Rc<Lane> {
-        Rc::new(Lane::new(pod.pod.clone(), None, Rc::new(self.new_view(backend))))
+        Rc::new(Lane::new(pod.pod.clone(), None, Rc::new(self.new_view(backend)), None))
     }
 
     /// This thread's state for a backend.

@@ -48,31 +48,40 @@ pub(super) fn port_text(text: &str) -> Result<u16, SpecError> {
         .ok_or_else(|| SpecError::new(Code::InvalidValue, format!("{text:?} is not a port")).remedy("use 1 to 65535"))
 }
 
-/// A duration as Go and Kubernetes write it, in whole units: `500ms`, `10s`, `1m30s`, `2h`.
+/// A duration as Go and Kubernetes write it: `500ms`, `10s`, `1.5s`, `1m30s`, `2h`.
 pub(super) fn duration(text: &str) -> Result<Duration, SpecError> {
     let wrong = || {
         let reason = format!("{text:?} is not a duration");
-        SpecError::new(Code::InvalidValue, reason).remedy("write whole numbers with units, such as 500ms, 10s or 1m30s")
+        SpecError::new(Code::InvalidValue, reason).remedy("write numbers with units, such as 500ms, 10s or 1m30s")
     };
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(digits);
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(number);
         let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit);
-        let number: u32 =
-            Some(number).filter(|number| number.len() <= 5).and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
-        total += match unit {
-            "ms" => Duration::from_millis(u64::from(number)),
-            "s" => Duration::from_secs(u64::from(number)),
-            "m" => Duration::from_secs(60 * u64::from(number)),
-            "h" => Duration::from_secs(3600 * u64::from(number)),
+        let nanoseconds = match unit {
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60 * 1_000_000_000,
+            "h" => 3600 * 1_000_000_000,
             _ => return Err(wrong()),
         };
+        total += Duration::from_nanos(scaled(number, nanoseconds).ok_or_else(wrong)?);
         rest = tail;
     }
     if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+/// A decimal number of at most five digits and nine places, times a unit.
+fn scaled(number: &str, unit: u64) -> Option<u64> {
+    let (whole, places) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str, most: usize| (1..=most).contains(&text.len()).then(|| text.parse().ok()).flatten();
+    let whole: u64 = digits(whole, 5)?;
+    let part: u64 = digits(places, 9)?;
+    let fraction = u128::from(part) * u128::from(unit) / 10u128.pow(u32::try_from(places.len()).ok()?);
+    Some(whole * unit + u64::try_from(fraction).ok()?)
 }
 
 /// Refuses a literal that no path in normal form can contain: a rule with it would silently never fit.

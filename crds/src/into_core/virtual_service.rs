@@ -3,13 +3,16 @@
 mod condition;
 mod destination;
 mod filter;
+mod headers;
+mod redirect;
+mod rewrite;
 
 use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 use tulle_core::codes::Code;
 use tulle_core::name::{Namespace, ServiceRef};
-use tulle_core::route::{Action, Destination, Rank, Rule};
+use tulle_core::route::{Action, Destination, Match, Rank, Rule, StringMatch};
 
 use super::error::{At, SpecError, each};
 use super::value::nothing_else;
@@ -76,10 +79,38 @@ fn rule(
     namespace: &Namespace,
 ) -> Result<Rule<Destination>, SpecError> {
     nothing_else(&route.rest)?;
-    Ok(Rule {
-        name: name.into(),
-        matches: each("match", &route.matches, condition::condition)?,
-        action: Action::Forward(destination::branches(&route.route, ctx, namespace)?),
-        filters: filter::filters(&route.filters)?,
-    })
+    let filters = filter::filters(&route.filters)?;
+    let matches = each("match", &route.matches, condition::condition)?;
+    let action = action(route, &matches, ctx, namespace)?;
+    if filters.rewrite.is_some() && !matches!(action, Action::Forward(_)) {
+        return Err(SpecError::new(Code::InvalidValue, "nothing is forwarded that could be rewritten")
+            .remedy("remove it, or give a route")
+            .under("rewrite"));
+    }
+    Ok(Rule { name: name.into(), matches, action, filters })
 }
+
+/// What the rule decides: exactly one of three.
+fn action(
+    route: &written::HttpRoute,
+    matches: &[Match],
+    ctx: &Ctx,
+    namespace: &Namespace,
+) -> Result<Action<Destination>, SpecError> {
+    let choices = "route, redirect and directResponse";
+    match (route.route.as_slice(), &route.redirect, &route.direct_response) {
+        ([], None, None) => Err(SpecError::new(Code::MissingField, format!("has none of {choices}"))),
+        ([], Some(written), None) => {
+            let has_prefix = |condition: &Match| matches!(condition.uri, Some(StringMatch::Prefix(_)));
+            let prefixes = !matches.is_empty() && matches.iter().all(has_prefix);
+            Ok(Action::Redirect(redirect::redirect(written, prefixes).at("redirect")?))
+        }
+        ([], None, Some(written)) => Ok(Action::Answer(redirect::direct(written).at("directResponse")?)),
+        (branches, None, None) => Ok(Action::Forward(destination::branches(branches, ctx, namespace)?)),
+        _ => Err(SpecError::new(Code::InvalidValue, format!("has more than one of {choices}"))),
+    }
+    .map_err(|error| if error.path.is_empty() { error.remedy("give exactly one") } else { error })
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::later::{Later, Rest, Shape, refuse};
+use super::Headers;
+use crate::later::{Rest, Shape, refuse};
 use crate::schema::{HOST_MAX, host};
 
 /// A destination with its share.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_DESTINATION))]
+#[schemars(transform = refuse(&[]))]
 #[serde(rename_all = "camelCase")]
 pub struct RouteDestination {
     /// Where requests go.
@@ -20,12 +21,14 @@ pub struct RouteDestination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<i64>,
 
+    /// Changes of header lines of what goes this way, before those of the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Headers>,
+
     /// Fields unknown to this release.
     #[serde(flatten)]
     pub rest: Rest,
 }
-
-const LATER_DESTINATION: Later = &[("headers", Shape::Object)];
 
 /// A service, and which of its ports.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Headers, Rewrite};
 use crate::later::{Later, Rest, Shape, refuse};
 use crate::schema::DURATION_PATTERN;
 
@@ -19,17 +20,23 @@ pub struct Filters {
     /// When and how often a failed attempt is repeated. Absent: never by this rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<Retries>,
+
+    /// What the destination is asked instead of what the caller asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Rewrite>,
+
+    /// Changes of header lines, after those of the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Headers>,
 }
 
 const LATER_FILTERS: Later = &[
-    ("rewrite", Shape::Object),
     ("fault", Shape::Object),
     ("mirror", Shape::Object),
     ("mirrors", Shape::Objects),
     ("mirrorPercent", Shape::Integer),
     ("mirrorPercentage", Shape::Object),
     ("corsPolicy", Shape::Object),
-    ("headers", Shape::Object),
 ];
 
 /// Repetition of failed attempts.

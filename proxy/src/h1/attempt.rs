@@ -1,7 +1,10 @@
 //! One attempt: the request goes to an upstream, and the head of its answer comes back.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use tulle_core::route::filter::headers::HeaderEdits;
 
 use super::BadMessage;
 use super::body::{Message, Stop};
@@ -25,6 +28,8 @@ pub(crate) struct Exchange<'a> {
     pub(super) broken: Option<io::Error>,
     /// Whether the caller's connection ends with this answer.
     pub(crate) draining: bool,
+    /// What a rule changes of the answer's head.
+    pub(super) edits: Option<Arc<HeaderEdits>>,
     /// The answer's head as the caller gets it.
     pub(super) answer: Buffer,
 }
@@ -50,7 +55,7 @@ pub(crate) enum AttemptError {
 impl<'a> Exchange<'a> {
     /// A request of which nothing was sent.
     pub(super) fn new(caller: &'a mut Wire, request: Message, facts: RequestFacts, draining: bool) -> Self {
-        Self { caller, request, facts, sent: false, broken: None, draining, answer: Buffer::new() }
+        Self { caller, request, facts, sent: false, broken: None, draining, edits: None, answer: Buffer::new() }
     }
 
     /// Sends the request and waits for the head of the answer, which is taken from the upstream's input and worded for the caller.
@@ -113,9 +118,9 @@ impl<'a> Exchange<'a> {
         if upstream.input.is_empty() {
             return Ok(None);
         }
-        let (asked, draining, out) = (self.facts, self.draining, &mut self.answer);
+        let (asked, draining, out, edits) = (self.facts, self.draining, &mut self.answer, self.edits.as_deref());
         let read = head::response(upstream.input.filled(), &asked, |head| {
-            write::response(out, head, Manner::of(&asked, &head.facts, draining));
+            write::response(out, head, Manner::of(&asked, &head.facts, draining), edits);
             head.facts
         });
         let Some((length, facts)) = read? else { return Ok(None) };

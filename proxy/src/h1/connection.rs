@@ -18,7 +18,7 @@ use super::fields::{Field, Fields};
 use super::head::{self, RequestFacts, RequestHead, ResponseFacts, Target};
 use super::wire::Wire;
 use super::{BadMessage, relay, write};
-use crate::admission::Admission;
+use crate::admission::{Admission, Reply};
 use crate::buffer::Buffer;
 use crate::drain::Drain;
 use crate::error::{Failure, Refusal};
@@ -112,8 +112,8 @@ impl RequestView for View<'_> {
 }
 
 /// A request whose head was read.
-struct Request<T> {
-    admitted: Result<T, Refusal>,
+struct Request<R: Role> {
+    admitted: Result<R::Ticket, Reply<R::Given>>,
     facts: RequestFacts,
     /// Its head as the upstream gets it.
     out: Buffer,
@@ -134,9 +134,8 @@ pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> i
         let answered = match idle.next(role, &mut caller, drain).await? {
             Some(Ok(request)) => one(role, &mut caller, request, drain).await?,
             Some(Err(bad)) => {
-                let refusal = Refusal::from(bad);
-                let (status, fields) = role.refuse(&refusal, Instant::now(), false);
-                relay::answer(&mut caller, status, &fields, true).await?;
+                let answer = role.refuse(&bad.into(), Instant::now(), false);
+                relay::answer(&mut caller, &answer, false, true).await?;
                 Answered::Close
             }
             None => Answered::Close,
@@ -151,29 +150,32 @@ pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> i
 }
 
 /// Answers one request.
-async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R::Ticket>, drain: &Drain) -> io::Result<Answered> {
+async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R>, drain: &Drain) -> io::Result<Answered> {
     let Request { admitted, facts, out, started } = request;
     let request = Message::new(out, facts.framing, facts.framing == head::Framing::Chunked, true);
     let mut exchange = Exchange::new(caller, request, facts, drain.is_draining());
-    let refusal = match admitted {
-        Ok(ticket) => match role.forward(&ticket, &mut exchange).await {
-            Ok(lease) => {
-                let cells = role.answered(&ticket, &lease);
-                exchange.request.forget();
-                return relay::pass(exchange, lease, &cells).await;
+    let reply = match admitted {
+        Ok(ticket) => {
+            exchange.edits = role.changes(&ticket).and_then(|changes| changes.response).cloned();
+            match role.forward(&ticket, &mut exchange).await {
+                Ok(lease) => {
+                    let cells = role.answered(&ticket, &lease);
+                    exchange.request.forget();
+                    return relay::pass(exchange, lease, &cells).await;
+                }
+                Err(Forwarding::Refused(refusal)) => refusal.into(),
+                Err(Forwarding::CallerGone(error)) => {
+                    tracing::debug!(%error, "the caller went away before its answer");
+                    return Ok(Answered::Abort);
+                }
             }
-            Err(Forwarding::Refused(refusal)) => refusal,
-            Err(Forwarding::CallerGone(error)) => {
-                tracing::debug!(%error, "the caller went away before its answer");
-                return Ok(Answered::Abort);
-            }
-        },
-        Err(refusal) => refusal,
+        }
+        Err(reply) => reply,
     };
-    let (status, fields) = role.refuse(&refusal, started, facts.grpc);
+    let answer = role.reply(reply, started, facts.grpc);
     let whole = tokio::time::timeout(DISCARD_LIMIT, discard(&mut exchange)).await.is_ok_and(|whole| whole);
     let close = !whole || !facts.keep_alive || facts.old || drain.is_draining();
-    relay::answer(exchange.caller, status, &fields, close).await?;
+    relay::answer(exchange.caller, &answer, facts.head_only, close).await?;
     Ok(if close { Answered::Close } else { Answered::Keep })
 }
 
@@ -185,22 +187,23 @@ async fn discard(exchange: &mut Exchange<'_>) -> bool {
 }
 
 /// Judges the request at the front of `input` and writes its head for the upstream.
-fn admit<R: Role>(role: &R, head: &RequestHead<'_>) -> Result<Request<R::Ticket>, BadMessage> {
+fn admit<R: Role>(role: &R, head: &RequestHead<'_>) -> Result<Request<R>, BadMessage> {
     let started = Instant::now();
     let mut out = Buffer::new();
     let target = Target::parse(head.target)?;
     let normal = if role.judges_paths() { path::normalize(target.path) } else { Ok(Cow::Borrowed(target.path)) };
     let admitted = match normal {
         _ if head.method == "CONNECT" => {
-            Err(Refusal::from(BadMessage("CONNECT is not supported; dial the destination itself")))
+            Err(Refusal::from(BadMessage("CONNECT is not supported; dial the destination itself")).into())
         }
-        Err(bad) => Err(Refusal::from(Failure::new(Reason::BadRequest, format!("path: {bad}")))),
+        Err(bad) => Err(Failure::new(Reason::BadRequest, format!("path: {bad}")).into()),
         Ok(path) => {
             let host = || head.fields.first(Field::Host).and_then(|host| std::str::from_utf8(host).ok());
             let authority = target.authority.or_else(host);
             let view = View { method: head.method, path: &path, query: target.query, authority, fields: &head.fields };
             let admitted = role.admit(&view, started);
-            write::request(&mut out, head, &target, &path, &role.dialled());
+            let changes = admitted.as_ref().ok().and_then(|ticket| role.changes(ticket)).unwrap_or_default();
+            write::request(&mut out, head, &target, &path, &role.dialled(), &changes);
             admitted
         }
     };
@@ -224,7 +227,7 @@ impl<F: Future<Output = ()>> Idle<'_, F> {
         role: &R,
         caller: &mut Wire,
         drain: &Drain,
-    ) -> io::Result<Option<Result<Request<R::Ticket>, BadMessage>>> {
+    ) -> io::Result<Option<Result<Request<R>, BadMessage>>> {
         let now = Instant::now();
         // A timer that fired while a request was served woke nobody here: look again.
         let mut look = !self.registered || now >= self.deadline || drain.is_draining();
@@ -251,7 +254,7 @@ impl<F: Future<Output = ()>> Idle<'_, F> {
         .await
     }
 
-    fn parse<R: Role>(role: &R, caller: &mut Wire) -> Result<Option<Request<R::Ticket>>, BadMessage> {
+    fn parse<R: Role>(role: &R, caller: &mut Wire) -> Result<Option<Request<R>>, BadMessage> {
         if caller.input.is_empty() {
             return Ok(None);
         }

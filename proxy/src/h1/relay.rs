@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
 use tokio::io::AsyncWriteExt;
 
 use super::attempt::Exchange;
@@ -12,6 +11,7 @@ use super::connection::{Answered, Lease};
 use super::head::Framing;
 use super::wire::Wire;
 use super::write::{self, Manner};
+use crate::answer::Answer;
 use crate::buffer::Buffer;
 use crate::metrics::cells::{Count, HttpCells};
 use crate::tcp;
@@ -57,11 +57,14 @@ pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &H
     Ok(if manner.close || !whole { Answered::Close } else { Answered::Keep })
 }
 
-/// Writes an answer of the mesh itself.
-pub(super) async fn answer(caller: &mut Wire, status: StatusCode, fields: &HeaderMap, close: bool) -> io::Result<()> {
+/// Writes an answer of the mesh itself. `head_only`: it was asked for by HEAD.
+pub(super) async fn answer(caller: &mut Wire, answer: &Answer, head_only: bool, close: bool) -> io::Result<()> {
     let mut out = Buffer::new();
-    write::answer(&mut out, status, fields, close);
+    write::answer(&mut out, answer, close);
     caller.stream.write_all(out.filled()).await?;
+    if !head_only {
+        caller.stream.write_all(&answer.body).await?;
+    }
     caller.stream.flush().await
 }
 

@@ -1,20 +1,24 @@
 //! Heads as they are sent on: canonical lines, framing written anew, nothing that belongs to another hop.
 
-use http::{HeaderMap, StatusCode};
+use http::uri::Authority;
+use tulle_core::route::filter::headers::HeaderEdits;
 
 use super::fields::Field;
 use super::head::{Framing, RequestFacts, RequestHead, ResponseFacts, ResponseHead, Target};
+use crate::admission::Changes;
+use crate::answer::Answer;
 use crate::buffer::Buffer;
 
-/// Writes a request's head. `path` is the target's path as it was judged, `host` stands in for a missing `Host`.
+/// Writes a request's head. `path` is the target's path as it was judged, `host` stands in for a missing `Host`; then a rule has its say.
 pub(crate) fn request(
     out: &mut Buffer,
     head: &RequestHead<'_>,
     target: &Target<'_>,
     path: &str,
     host: &dyn std::fmt::Display,
+    changes: &Changes<'_>,
 ) {
-    for part in [head.method, " ", path] {
+    for part in [head.method, " ", changes.path.unwrap_or(path)] {
         out.extend(part.as_bytes());
     }
     if let Some(query) = target.query {
@@ -22,18 +26,22 @@ pub(crate) fn request(
         out.extend(query.as_bytes());
     }
     out.extend(b" HTTP/1.1\r\n");
-    match target.authority {
+    let authority = changes.authority.map(Authority::as_str).or(target.authority);
+    match authority {
         Some(authority) => line(out, "host", authority.as_bytes()),
         None if !head.fields.has(Field::Host) => line(out, "host", host.to_string().as_bytes()),
         None => {}
     }
     for (field, kind) in head.fields.end_to_end() {
         // An absolute target's authority replaces Host (RFC 9112 section 3.2.2).
-        if kind == Field::ContentLength || kind == Field::Host && target.authority.is_some() {
+        if kind == Field::ContentLength || kind == Field::Host && authority.is_some() {
             continue;
         }
-        line(out, field.name, field.value);
+        if changes.request.is_none_or(|edits| !edits.drops(field.name)) {
+            line(out, field.name, field.value);
+        }
     }
+    append(out, changes.request);
     match head.facts.framing {
         Framing::Length(length) if length > 0 || head.fields.has(Field::ContentLength) => content_length(out, length),
         Framing::Chunked => out.extend(CHUNKED),
@@ -69,14 +77,16 @@ impl Manner {
     }
 }
 
-/// Writes a response's head.
-pub(crate) fn response(out: &mut Buffer, head: &ResponseHead<'_>, manner: Manner) {
+/// Writes a response's head; a rule has its say in a final one.
+pub(crate) fn response(out: &mut Buffer, head: &ResponseHead<'_>, manner: Manner, edits: Option<&HeaderEdits>) {
     status_line(out, head.facts.status, head.reason);
+    let edits = edits.filter(|_| head.facts.status >= 200);
     for (field, kind) in head.fields.end_to_end() {
-        if kind != Field::ContentLength {
+        if kind != Field::ContentLength && edits.is_none_or(|edits| !edits.drops(field.name)) {
             line(out, field.name, field.value);
         }
     }
+    append(out, edits);
     // In a response to HEAD or a 304 the length describes what is not sent, and travels on.
     if let Some(length) = head.facts.declared {
         content_length(out, length);
@@ -91,13 +101,15 @@ pub(crate) fn response(out: &mut Buffer, head: &ResponseHead<'_>, manner: Manner
     out.extend(b"\r\n");
 }
 
-/// Writes a response of the mesh itself, which has no body.
-pub(crate) fn answer(out: &mut Buffer, status: StatusCode, fields: &HeaderMap, close: bool) {
-    status_line(out, status.as_u16(), status.canonical_reason().unwrap_or_default());
-    for (name, value) in fields {
+/// Writes the head of a response of the mesh itself.
+pub(crate) fn answer(out: &mut Buffer, answer: &Answer, close: bool) {
+    status_line(out, answer.status.as_u16(), answer.status.canonical_reason().unwrap_or_default());
+    for (name, value) in &answer.headers {
         line(out, name.as_str(), value.as_bytes());
     }
-    content_length(out, 0);
+    if !answer.has_no_body() {
+        content_length(out, answer.body.len() as u64);
+    }
     finish(out, Manner { chunked: false, close, say_keep_alive: false });
     out.extend(b"\r\n");
 }
@@ -133,6 +145,12 @@ fn line(out: &mut Buffer, name: &str, value: &[u8]) {
     rest[2..2 + value.len()].copy_from_slice(value);
     rest[2 + value.len()..].copy_from_slice(b"\r\n");
     out.advance(length);
+}
+
+fn append(out: &mut Buffer, edits: Option<&HeaderEdits>) {
+    for (name, value) in edits.map(HeaderEdits::appended).unwrap_or_default() {
+        line(out, name.as_str(), value.as_bytes());
+    }
 }
 
 fn content_length(out: &mut Buffer, length: u64) {

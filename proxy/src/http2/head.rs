@@ -3,11 +3,14 @@
 //! Headers of one connection only (RFC 9110 §7.6.1) need no removal here: h2 resets a stream that carries any of them, or a `TE` other
 //! than `trailers` (RFC 9113 §8.2.2).
 
+use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, Uri, Version, header, request};
 use tulle_core::codes::Reason;
 use tulle_core::path;
 use tulle_core::route::RequestView;
 
+use crate::admission::Changes;
+use crate::answer::{self, edit};
 use crate::error::{Failure, UNPROCESSED};
 
 /// See the module.
@@ -33,7 +36,7 @@ impl Head {
 
     /// Whether the request is a gRPC call: its errors must be gRPC statuses.
     pub(super) fn is_grpc(&self) -> bool {
-        self.headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+        answer::is_grpc(self)
     }
 
     /// Brings the path into normal form: what is judged is what is forwarded.
@@ -53,6 +56,37 @@ impl Head {
         let mut parts = std::mem::take(&mut self.uri).into_parts();
         parts.path_and_query = Some(target.parse().map_err(|error: http::uri::InvalidUri| bad(&error))?);
         self.uri = Uri::from_parts(parts).map_err(|error| bad(&error))?;
+        Ok(())
+    }
+
+    /// Changes it as a rule says, after it was judged.
+    ///
+    /// # Errors
+    /// The new target is none.
+    pub(super) fn change(&mut self, changes: &Changes<'_>) -> Result<(), Failure> {
+        if changes.path.is_some() || changes.authority.is_some() {
+            self.retarget(changes)
+                .map_err(|error| Failure::new(Reason::BadRequest, format!("the rule's target: {error}")))?;
+        }
+        if let Some(edits) = changes.request {
+            edit(&mut self.headers, edits);
+        }
+        Ok(())
+    }
+
+    fn retarget(&mut self, changes: &Changes<'_>) -> Result<(), http::Error> {
+        let mut parts = std::mem::take(&mut self.uri).into_parts();
+        if let Some(path) = changes.path {
+            let query = parts.path_and_query.as_ref().and_then(http::uri::PathAndQuery::query);
+            let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+            parts.path_and_query = Some(target.parse()?);
+        }
+        if let Some(authority) = changes.authority {
+            parts.authority = Some(authority.clone());
+            parts.scheme.get_or_insert(Scheme::HTTP);
+            self.headers.remove(header::HOST);
+        }
+        self.uri = Uri::from_parts(parts)?;
         Ok(())
     }
 

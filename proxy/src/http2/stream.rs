@@ -8,12 +8,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
+use tulle_core::route::filter::headers::HeaderEdits;
 
 use super::attempt::{Exchange, Started, Upload};
 use super::flow::{Flow, Stop};
 use super::head::Head;
-use crate::admission::Admission;
+use crate::admission::{Admission, Reply};
+use crate::answer::{Answer, edit};
 use crate::error::{Failure, Refusal, UNPROCESSED};
 use crate::exchange::InFlight;
 use crate::metrics::cells::HttpCells;
@@ -74,15 +76,16 @@ pub(super) fn serve<R: Role>(
     let mut exchange = Exchange { head: Head::new(parts), request: Flow::request(body), respond };
     async move {
         let grpc = exchange.head.is_grpc();
-        let refusal = match admit(role, &mut exchange.head, started) {
+        let reply = match admit(role, &mut exchange.head, started) {
             Ok(ticket) => match role.forward(&ticket, &mut exchange).await {
                 Ok(lease) => {
                     let cells = role.answered(&ticket, &lease);
+                    let edits = role.changes(&ticket).and_then(|changes| changes.response);
                     // The ticket counts the request as active until its answer has ended.
-                    let mut passing = Passing::begin(&mut exchange, lease, &cells);
+                    let mut passing = Passing::begin(&mut exchange, lease, edits.map(|edits| &**edits), &cells);
                     return std::future::poll_fn(|cx| passing.poll(cx)).await;
                 }
-                Err(Forwarding::Refused(refusal)) => refusal,
+                Err(Forwarding::Refused(refusal)) => refusal.into(),
                 Err(Forwarding::Reset(refusal, reason)) => {
                     role.refuse(&refusal, started, grpc);
                     return exchange.respond.send_reset(reason);
@@ -90,18 +93,30 @@ pub(super) fn serve<R: Role>(
                 // Dropping the streams resets what is open of them: the upstream's is cancelled.
                 Err(Forwarding::CallerGone) => return,
             },
-            Err(refusal) => refusal,
+            Err(reply) => reply,
         };
-        let (status, fields) = role.refuse(&refusal, started, grpc);
-        let mut response = Response::new(());
-        *response.status_mut() = status;
-        *response.headers_mut() = fields;
-        // Fails only where the caller went away. What it still sends is not read: h2 resets the stream without error (RFC 9113 §8.1).
-        let _ = exchange.respond.send_response(response, true);
+        answer(&mut exchange, role.reply(reply, started, grpc));
     }
 }
 
-fn admit<R: Role>(role: &R, head: &mut Head, started: Instant) -> Result<R::Ticket, Refusal> {
+/// Sends an answer of the mesh itself. It fails only where the caller went away; what that still sends is not read: h2 resets the stream
+/// without error (RFC 9113 §8.1).
+fn answer(exchange: &mut Exchange, answer: Answer) {
+    let Answer { status, headers, body } = answer;
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if !body.is_empty() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    let ended = body.is_empty() || exchange.head.method == Method::HEAD;
+    // The body is shared by all that are sent it, so h2 may hold it until the caller has room.
+    if let (Ok(mut to), false) = (exchange.respond.send_response(response, ended), ended) {
+        let _ = to.send_data(body, true);
+    }
+}
+
+fn admit<R: Role>(role: &R, head: &mut Head, started: Instant) -> Result<R::Ticket, Reply<R::Given>> {
     if head.method == Method::CONNECT {
         let detail = "CONNECT is not supported; dial the destination itself";
         return Err(Failure::new(tulle_core::codes::Reason::BadRequest, detail).into());
@@ -109,7 +124,11 @@ fn admit<R: Role>(role: &R, head: &mut Head, started: Instant) -> Result<R::Tick
     if role.judges_paths() {
         head.normalize()?;
     }
-    role.admit(head, started)
+    let ticket = role.admit(head, started)?;
+    if let Some(changes) = role.changes(&ticket) {
+        head.change(&changes)?;
+    }
+    Ok(ticket)
 }
 
 /// Both directions of a stream whose answer has begun. Counts the answer as aborted unless it ends as it should.
@@ -128,11 +147,14 @@ struct Passing<'a> {
 
 impl<'a> Passing<'a> {
     /// Passes the answer's head on.
-    fn begin(exchange: &'a mut Exchange, lease: Lease, cells: &'a HttpCells) -> Self {
+    fn begin(exchange: &'a mut Exchange, lease: Lease, edits: Option<&HeaderEdits>, cells: &'a HttpCells) -> Self {
         let Lease { started: Started { response, upload }, in_flight, connection } = lease;
         exchange.request.forget();
         let (mut parts, body) = response.into_parts();
         parts.headers.remove(UNPROCESSED);
+        if let Some(edits) = edits {
+            edit(&mut parts.headers, edits);
+        }
         let ended = body.is_end_stream();
         let sent = exchange.respond.send_response(Response::from_parts(parts, ()), ended);
         let broken = sent.is_err();

@@ -1,16 +1,17 @@
 //! What a request to the application is to the mesh, whatever its version of HTTP: authorized, counted, refused.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
 use tulle_core::authz::HttpCall;
 use tulle_core::route::RequestView;
 
 use super::{Connection, authorize};
 use crate::access_log::{Entry, Logged};
-use crate::admission::Admission;
+use crate::admission::{Admission, Changes, Reply};
+use crate::answer::Answer;
 use crate::error::{self, FailureId, Refusal, UNPROCESSED};
 use crate::exchange::Active;
 use crate::metrics::cells::HttpCells;
@@ -32,12 +33,14 @@ impl<'a> Inbound<'a> {
 
 impl Admission for Inbound<'_> {
     type Ticket = Ticket;
+    /// Rules are the caller's business.
+    type Given = Infallible;
 
     fn judges_paths(&self) -> bool {
         authorize::judges_paths(&self.connection.worker)
     }
 
-    fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Ticket, Refusal> {
+    fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Ticket, Reply<Infallible>> {
         let connection = self.connection;
         let active = Active::new(&connection.cells);
         authorize::request(connection, HttpCall { method: request.method(), path: request.path() })?;
@@ -46,17 +49,25 @@ impl Admission for Inbound<'_> {
         Ok(Ticket { started, _active: active, logged })
     }
 
-    fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
+    fn changes<'a>(&self, _ticket: &'a Ticket) -> Option<Changes<'a>> {
+        None
+    }
+
+    fn give(&self, given: Infallible, _started: Instant) -> Answer {
+        match given {}
+    }
+
+    fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> Answer {
         let connection = self.connection;
         let id = connection.worker.failure_id();
         log_refused(&connection.worker, id, refusal);
-        let (status, mut fields) = error::answer(&refusal.failure, id, grpc);
+        let mut answer = error::answer(&refusal.failure, id, grpc);
         if connection.peer.is_none() {
             // Between proxies only.
-            fields.remove(UNPROCESSED);
+            answer.headers.remove(UNPROCESSED);
         }
-        connection.cells.answered(status.as_u16(), started.elapsed());
-        (status, fields)
+        connection.cells.answered(answer.status.as_u16(), started.elapsed());
+        answer
     }
 }
 

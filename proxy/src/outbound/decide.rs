@@ -10,9 +10,11 @@ use tulle_core::codes::{Code, Reason};
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::{Outcome, RetryPolicy};
 use tulle_core::route::{Action, RequestView};
-use tulle_core::snapshot::{Backend, Destination, Endpoint, PodTarget, Service, Snapshot, Target, Transport};
+use tulle_core::snapshot::{Backend, Destination, Endpoint, PodTarget, Port, Service, Snapshot, Target, Transport};
 
 use super::Connection;
+use super::filter::{self, Extra, Given};
+use crate::admission::Changes;
 use crate::error::Failure;
 use crate::upstream::{Upstream, load};
 use crate::worker::{Lane, View, Worker};
@@ -24,6 +26,8 @@ const RETRIES: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub(crate) lane: Rc<Lane>,
+    /// What is decided for this request alone.
+    extra: Option<Box<Extra>>,
 }
 
 impl Decision {
@@ -47,6 +51,20 @@ impl Decision {
         self.retry().is_some_and(|retry| retry.on.covers(outcome))
     }
 
+    /// What the rule changes of the request and its answer.
+    pub(crate) fn changes(&self) -> Option<Changes<'_>> {
+        let (edits, extra) = (self.lane.edits(), self.extra.as_deref());
+        if extra.is_none() && edits.is_none() {
+            return None;
+        }
+        Some(Changes {
+            path: extra.and_then(|extra| extra.path.as_deref()),
+            authority: edits.and_then(|edits| edits.authority.as_ref()),
+            request: edits.and_then(|edits| edits.request.as_deref()),
+            response: edits.and_then(|edits| edits.response.as_ref()),
+        })
+    }
+
     fn retry(&self) -> Option<&RetryPolicy> {
         self.lane.rule().and_then(|rule| rule.filters.retry.as_ref())
     }
@@ -55,35 +73,56 @@ impl Decision {
 /// Upstreams tried for one request.
 pub(crate) type Tried = SmallVec<[SocketAddr; 4]>;
 
-/// Decides for a request. `request` is `None` for bytes, which have no route.
-pub(crate) fn decide<R: RequestView>(connection: &Connection, request: Option<&R>) -> Result<Decision, Failure> {
+/// What happens to a request.
+#[derive(Debug)]
+pub(crate) enum Course {
+    /// It goes on.
+    Forward(Decision),
+    /// A rule answers it.
+    Answer(Box<Given>),
+}
+
+/// Decides for a request.
+pub(crate) fn request(connection: &Connection, request: &impl RequestView) -> Result<Course, Failure> {
     let worker = &connection.worker;
     if let Some(lane) = &connection.pod {
-        return Ok(Decision { lane: Rc::clone(lane) });
+        return Ok(Course::Forward(Decision { lane: Rc::clone(lane), extra: None }));
     }
     worker.with_snapshot(|snapshot| {
-        let service = service(snapshot, connection.dialled)?;
-        let port = service.port(connection.dialled.port()).ok_or_else(|| no_port(&service.name, connection.dialled))?;
-        let rule = match request {
-            Some(request) if !port.routes.is_empty() => Some(port.routes.select(request).ok_or_else(|| {
-                Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
-            })?),
-            _ => None,
+        let (service, port) = port(snapshot, connection.dialled)?;
+        if port.routes.is_empty() {
+            return direct(worker, service, port).map(Course::Forward);
+        }
+        let rule = port.routes.select(request).ok_or_else(|| {
+            Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
+        })?;
+        let Action::Forward(branches) = &rule.action else {
+            let answer = filter::answer(rule, request, port.number)?;
+            return Ok(Course::Answer(Box::new(Given::new(worker, &service.name, rule, request, answer))));
         };
-        let chosen = match rule {
-            Some(rule) => match &rule.action {
-                Action::Forward(branches) => Some((rule, branches.pick(worker.draw()))),
-                // The parser reads no other action yet.
-                Action::Redirect(_) | Action::Answer(_) => {
-                    return Err(Failure::new(Reason::NoRoute, format!("{} forwards nothing", rule.name)));
-                }
-            },
-            None => None,
-        };
-        let destination = chosen.map_or(&port.direct, |(_, branch)| &branch.destination);
-        let backend = backend(worker, destination)?;
-        Ok(Decision { lane: worker.lane((service, port), chosen, backend) })
+        let branch = branches.pick(worker.draw());
+        let backend = backend(worker, &branch.destination)?;
+        let lane = worker.lane((service, port), Some((rule, branch)), backend);
+        Ok(Course::Forward(Decision { lane, extra: filter::extra(rule, request)? }))
     })
+}
+
+/// Decides for bytes, which have no route.
+pub(crate) fn bytes(connection: &Connection) -> Result<Decision, Failure> {
+    let worker = &connection.worker;
+    if let Some(lane) = &connection.pod {
+        return Ok(Decision { lane: Rc::clone(lane), extra: None });
+    }
+    worker.with_snapshot(|snapshot| {
+        let (service, port) = port(snapshot, connection.dialled)?;
+        direct(worker, service, port)
+    })
+}
+
+/// Where a port sends what no rule speaks for.
+fn direct(worker: &Worker, service: &Arc<Service>, port: &Port) -> Result<Decision, Failure> {
+    let backend = backend(worker, &port.direct)?;
+    Ok(Decision { lane: worker.lane((service, port), None, backend), extra: None })
 }
 
 /// The least loaded of two endpoints drawn at random, not one that was tried unless all were.
@@ -124,6 +163,11 @@ pub(crate) fn pod(worker: &Worker, pod: &PodTarget, dialled: SocketAddr) -> Rc<L
 pub(crate) fn no_port(service: &ServiceRef, dialled: SocketAddr) -> Failure {
     Failure::new(Reason::NoEndpoints, format!("Service {service} has no port {}", dialled.port()))
         .with_code(Code::PortNotInService)
+}
+
+fn port(snapshot: &Snapshot, dialled: SocketAddr) -> Result<(&Arc<Service>, &Port), Failure> {
+    let service = service(snapshot, dialled)?;
+    Ok((service, service.port(dialled.port()).ok_or_else(|| no_port(&service.name, dialled))?))
 }
 
 fn service(snapshot: &Snapshot, dialled: SocketAddr) -> Result<&Arc<Service>, Failure> {

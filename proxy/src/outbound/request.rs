@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
 use tulle_core::codes::Reason;
+use tulle_core::name::ServiceRef;
 use tulle_core::retry::Outcome;
 use tulle_core::route::RequestView;
 
 use super::Connection;
-use super::decide::{self, Decision};
+use super::decide::{self, Course, Decision};
+use super::filter::Given;
 use crate::access_log::{Entry, Logged};
-use crate::admission::Admission;
+use crate::admission::{Admission, Changes, Reply};
+use crate::answer::Answer;
 use crate::error::{self, Failure, FailureId, Refusal, UNPROCESSED};
 use crate::exchange::Active;
 use crate::metrics::cells::HttpCells;
 use crate::metrics::{Labels, RefusalLabels, Side};
-use crate::upstream::{Upstream, Way};
+use crate::upstream::{Key, Upstream, Way};
 use crate::worker::{Lane, Worker};
 
 /// The application's side, as both versions of HTTP serve it.
@@ -24,28 +26,47 @@ pub(super) struct Outbound<'a>(pub(super) &'a Connection);
 
 impl Admission for Outbound<'_> {
     type Ticket = Ticket;
+    type Given = Box<Given>;
 
     fn judges_paths(&self) -> bool {
         decide::has_routes(self.0)
     }
 
-    fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Ticket, Refusal> {
+    fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Ticket, Reply<Box<Given>>> {
         let connection = self.0;
-        let decision = decide::decide(connection, Some(request))?;
+        let decision = match decide::request(connection, request)? {
+            Course::Forward(decision) => decision,
+            Course::Answer(given) => return Err(Reply::Rule(given)),
+        };
         let active = Active::new(&cells(connection, &decision, decision.lane.view.upstreams[0].key.way));
         let log = &connection.worker.shared.access_log;
         let logged = log.is_on().then(|| Logged::new(request.method(), request.path()));
         Ok(Ticket { decision, started, _active: active, logged })
     }
 
-    fn refuse(&self, refusal: &Refusal, _started: Instant, grpc: bool) -> (StatusCode, HeaderMap) {
+    fn changes<'a>(&self, ticket: &'a Ticket) -> Option<Changes<'a>> {
+        ticket.decision.changes()
+    }
+
+    fn give(&self, given: Box<Given>, started: Instant) -> Answer {
+        let Given { labels, service, logged, answer } = *given;
+        let (worker, status, latency) = (&self.0.worker, answer.status.as_u16(), started.elapsed());
+        // Found each time: what a rule answers goes nowhere, so no lane keeps its counters.
+        worker.metrics.http(labels).answered(status, latency);
+        if let Some(logged) = &logged {
+            write_access_log(worker, logged, &service, None, (status, latency));
+        }
+        answer
+    }
+
+    fn refuse(&self, refusal: &Refusal, _started: Instant, grpc: bool) -> Answer {
         let (worker, failure) = (&self.0.worker, &refusal.failure);
         let id = worker.failure_id();
         log_refused(worker, id, failure);
-        let (status, mut fields) = error::answer(failure, id, grpc);
+        let mut answer = error::answer(failure, id, grpc);
         // Only a proxy may be told this; the application would pass it on.
-        fields.remove(UNPROCESSED);
-        (status, fields)
+        answer.headers.remove(UNPROCESSED);
+        answer
     }
 }
 
@@ -106,7 +127,9 @@ pub(super) fn answered(connection: &Connection, ticket: &Ticket, upstream: &Upst
     let latency = ticket.started.elapsed();
     cells.answered(status, latency);
     if let Some(logged) = &ticket.logged {
-        write_access_log(connection, &ticket.decision, logged, upstream, status, latency);
+        let lane = &ticket.decision.lane;
+        let way = Some((&lane.view.backend.service, upstream.key));
+        write_access_log(&connection.worker, logged, &lane.service, way, (status, latency));
     }
     cells
 }
@@ -115,34 +138,44 @@ pub(super) fn answered(connection: &Connection, ticket: &Ticket, upstream: &Upst
 fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
     let mtls = way == Way::Mesh;
     let lane = &decision.lane;
-    Arc::clone(lane.cells(mtls, || connection.worker.metrics.http(labels(&connection.worker, lane, mtls))))
+    Arc::clone(lane.cells(mtls, || connection.worker.metrics.http(lane_labels(&connection.worker, lane, mtls))))
+}
+
+/// Labels of a call of this pod on a lane.
+pub(super) fn lane_labels(worker: &Worker, lane: &Lane, mtls: bool) -> Labels {
+    labels(worker, &lane.service, lane.rule().map(|rule| &rule.name), Some(&lane.view.backend.service), mtls)
 }
 
 /// Labels of a call of this pod.
-pub(super) fn labels(worker: &Worker, lane: &Lane, mtls: bool) -> Labels {
+pub(super) fn labels(
+    worker: &Worker,
+    service: &ServiceRef,
+    rule: Option<&Arc<str>>,
+    backend: Option<&ServiceRef>,
+    mtls: bool,
+) -> Labels {
     let pod = &worker.shared.config.pod;
     Labels {
         side: Side::Client,
         src_namespace: Arc::from(pod.namespace.as_str()),
         src_workload: Arc::from(pod.workload_name()),
-        dst_namespace: Arc::from(lane.service.namespace.as_str()),
-        dst_service: Arc::clone(&lane.service.name),
-        route: lane.rule().map_or_else(|| Arc::from(""), |rule| Arc::clone(&rule.name)),
-        backend: Arc::clone(&lane.view.backend.service.name),
+        dst_namespace: Arc::from(service.namespace.as_str()),
+        dst_service: Arc::clone(&service.name),
+        route: rule.map_or_else(|| Arc::from(""), Arc::clone),
+        backend: backend.map_or_else(|| Arc::from(""), |backend| Arc::clone(&backend.name)),
         mtls,
     }
 }
 
-/// Writes a line of the access log, which is on.
+/// Writes a line of the access log, which is on. Without `way`, a rule answered.
 fn write_access_log(
-    connection: &Connection,
-    decision: &Decision,
+    worker: &Worker,
     request: &Logged,
-    upstream: &Upstream,
-    status: u16,
-    latency: Duration,
+    service: &ServiceRef,
+    way: Option<(&ServiceRef, Key)>,
+    (status, latency): (u16, Duration),
 ) {
-    connection.worker.shared.access_log.write(&Entry {
+    worker.shared.access_log.write(&Entry {
         log: "access",
         side: "client",
         method: &request.method,
@@ -150,10 +183,10 @@ fn write_access_log(
         status,
         duration_ms: latency.as_secs_f64() * 1e3,
         peer: "",
-        service: &decision.lane.service.to_string(),
-        backend: &decision.lane.view.backend.service.to_string(),
-        endpoint: &upstream.key.address.to_string(),
-        mtls: upstream.key.way == Way::Mesh,
+        service: &service.to_string(),
+        backend: &way.map(|(backend, _)| backend.to_string()).unwrap_or_default(),
+        endpoint: &way.map(|(_, key)| key.address.to_string()).unwrap_or_default(),
+        mtls: way.is_some_and(|(_, key)| key.way == Way::Mesh),
     });
 }
 

@@ -9,7 +9,6 @@ use tokio::net::TcpStream;
 use super::decide::{self, Decision, Tried};
 use super::{Connection, request};
 use crate::error::Failure;
-use crate::http2::Head;
 use crate::io::Stream;
 use crate::metrics::cells::TcpCells;
 use crate::metrics::{Labels, Side};
@@ -27,7 +26,7 @@ pub(super) async fn run(connection: &Connection, stream: TcpStream) -> Result<()
 /// Connects to an endpoint of the destination's backend, to another one where the first does not answer.
 pub(super) async fn connect(connection: &Connection) -> Result<(Stream, Arc<TcpCells>), Failure> {
     let worker = &connection.worker;
-    let decision = decide::decide(connection, None::<&Head>)?;
+    let decision = decide::bytes(connection)?;
     let mut tried = Tried::new();
     loop {
         let upstream = decide::endpoint(worker, &decision.lane.view, &tried);
@@ -71,5 +70,5 @@ pub(super) fn finish(outcome: std::io::Result<()>) {
 }
 
 fn cells(worker: &Worker, decision: &Decision, upstream: &Upstream) -> Arc<TcpCells> {
-    worker.metrics.tcp(request::labels(worker, &decision.lane, upstream.key.way == Way::Mesh))
+    worker.metrics.tcp(request::lane_labels(worker, &decision.lane, upstream.key.way == Way::Mesh))
 }

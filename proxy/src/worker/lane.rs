@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tulle_core::name::ServiceRef;
+use tulle_core::route::filter::Edits;
 use tulle_core::route::{Branch, Rule};
 use tulle_core::snapshot::{Backend, Destination, Port, Service};
 
@@ -25,6 +26,8 @@ pub(crate) struct Lane {
     /// Where the rule stands; `None`: a pod.
     origin: Option<Origin>,
     pub(crate) view: Rc<View>,
+    /// What rule and branch change of every request; `None`: nothing.
+    edits: Option<Edits>,
     /// Where its requests are counted: in plaintext, over mutual TLS.
     cells: [OnceCell<Arc<HttpCells>>; 2],
 }
@@ -55,8 +58,15 @@ impl Origin {
 }
 
 impl Lane {
-    pub(super) fn new(service: ServiceRef, origin: Option<Origin>, view: Rc<View>) -> Self {
-        Self { service, origin, view, cells: Default::default() }
+    pub(super) fn new(service: ServiceRef, origin: Option<Origin>, view: Rc<View>, chosen: Option<Chosen<'_>>) -> Self {
+        let edits = chosen.map(|(rule, branch)| branch.edits.clone().then(&rule.filters.edits));
+        let edits = edits.filter(|edits| *edits != Edits::default());
+        Self { service, origin, view, edits, cells: Default::default() }
+    }
+
+    /// What rule and branch change of every request.
+    pub(crate) fn edits(&self) -> Option<&Edits> {
+        self.edits.as_ref()
     }
 
     /// The rule that took the request; `None`: it goes where it was dialled.

@@ -2,10 +2,10 @@
 
 use tulle_core::codes::Code;
 use tulle_core::name::Namespace;
-use tulle_core::route::filter::Edits;
 use tulle_core::route::{Branch, Destination};
 use tulle_core::split::{Split, Weight};
 
+use super::headers;
 use crate::into_core::Ctx;
 use crate::into_core::error::{At, SpecError, each};
 use crate::into_core::value::{nothing_else, port, weight};
@@ -22,15 +22,10 @@ pub(super) fn branches(
         nothing_else(&entry.rest)?;
         let weight = entry.weight.map(weight).transpose().at("weight")?;
         let destination = destination(&entry.destination, ctx, namespace).at("destination")?;
+        let edits = headers::edits(entry.headers.as_ref())?;
         // As in Istio: alone, a destination receives everything; among others, no weight is weight 0.
-        Ok((
-            Branch { destination, edits: Edits::default() },
-            if alone { Weight(1) } else { weight.unwrap_or_default() },
-        ))
+        Ok((Branch { destination, edits }, if alone { Weight(1) } else { weight.unwrap_or_default() }))
     })?;
-    if entries.is_empty() {
-        return Err(SpecError::new(Code::MissingField, "lists no destination").under("route"));
-    }
     Split::new(entries)
         .ok_or_else(|| SpecError::new(Code::NothingToChoose, "all weights are 0 or absent").under("route"))
 }

@@ -3,7 +3,9 @@
 use tulle_core::codes::Code;
 use tulle_core::retry::{ATTEMPTS_MAX, RetryOn, RetryPolicy};
 use tulle_core::route::Filters;
+use tulle_core::route::filter::Edits;
 
+use super::{headers, rewrite};
 use crate::into_core::error::{At, SpecError};
 use crate::into_core::value::{duration, nothing_else};
 use crate::virtual_service as written;
@@ -11,9 +13,14 @@ use crate::virtual_service as written;
 /// The filters of a rule.
 pub(super) fn filters(written: &written::Filters) -> Result<Filters, SpecError> {
     let timeout = written.timeout.as_deref().map(duration).transpose().at("timeout")?;
+    let rewrite = written.rewrite.as_ref().map(rewrite::rewrite).transpose().at("rewrite")?;
+    let (rewrite, authority) = rewrite.unwrap_or_default();
+    let edits = headers::edits(written.headers.as_ref())?;
     Ok(Filters {
         timeout: timeout.filter(|timeout| !timeout.is_zero()),
         retry: written.retries.as_ref().map(retry).transpose().at("retries")?.filter(|retry| retry.attempts > 0),
+        rewrite,
+        edits: Edits { authority: authority.or(edits.authority), ..edits },
         ..Filters::default()
     })
 }

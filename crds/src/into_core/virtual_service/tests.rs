@@ -1,0 +1,341 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tulle_core::route::Action;
+use tulle_core::route::filter::Edits;
+use tulle_core::route::filter::headers::HeaderEdits;
+use tulle_core::route::filter::redirect::{RedirectPath, RedirectPort};
+use tulle_core::route::filter::rewrite::Rewrite;
+
+use super::*;
+use crate::into_core::tests::{http, refused, virtual_service};
+
+fn to_web() -> Value {
+    json!([{"destination": {"host": "web"}}])
+}
+
+/// A rule that forwards to one destination, with one field more.
+fn with(field: &str, value: Value) -> Value {
+    let mut spec = http(json!({"route": to_web()}));
+    spec["http"][0][field] = value;
+    spec
+}
+
+fn parse(spec: &Value) -> Rule<Destination> {
+    virtual_service(spec).unwrap_or_else(|error| panic!("{spec}: {error}")).rules.remove(0)
+}
+
+fn lines(edits: Option<&HeaderEdits>) -> (Vec<String>, Vec<String>) {
+    let Some(edits) = edits else { return Default::default() };
+    let appended = edits.appended().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+    (edits.dropped().iter().map(ToString::to_string).collect(), appended.collect())
+}
+
+fn shown(dropped: &[&str], appended: &[&str]) -> (Vec<String>, Vec<String>) {
+    let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+    (owned(dropped), owned(appended))
+}
+
+#[test]
+fn header_edits_of_a_destination_come_before_those_of_the_rule() {
+    let rule = parse(&http(json!({
+        "route": [
+            {
+                "destination": {"host": "web"}, "weight": 1,
+                "headers": {"request": {"set": {"X-Way": "a", "host": "a.example"}, "remove": ["x-gone"]}},
+            },
+            {"destination": {"host": "web-v2"}, "weight": 1},
+        ],
+        "headers": {
+            "request": {"set": {"x-way": "rule"}, "add": {"x-more": "100 %%"}},
+            "response": {"remove": ["server"], "set": {"strict-transport-security": "max-age=1"}},
+        },
+        "rewrite": {"authority": "b.example:8080"},
+    })));
+    let Action::Forward(branches) = &rule.action else { panic!("it forwards") };
+    let [first, second] = [0, u64::MAX].map(|draw| branches.pick(draw).edits.clone().then(&rule.filters.edits));
+    let request = shown(&["x-gone", "x-way"], &["x-way: rule", "x-more: 100 %"]);
+    assert_eq!(lines(first.request.as_deref()), request);
+    assert_eq!(lines(second.request.as_deref()), shown(&["x-way"], &["x-way: rule", "x-more: 100 %"]));
+    let response = shown(&["server", "strict-transport-security"], &["strict-transport-security: max-age=1"]);
+    assert_eq!([&first, &second].map(|edits| lines(edits.response.as_deref())), [response.clone(), response]);
+    assert_eq!(first.authority.as_ref().unwrap(), "a.example");
+    assert_eq!(second.authority.as_ref().unwrap(), "b.example:8080");
+    let plain = parse(&with("headers", json!({})));
+    let Action::Forward(branches) = &plain.action else { panic!("it forwards") };
+    assert_eq!(branches.pick(0).edits, Edits::default());
+}
+
+#[test]
+fn header_edits_with_a_mistake() {
+    let request = |operations: Value| with("headers", json!({"request": operations}));
+    let response = |operations: Value| with("headers", json!({"response": operations}));
+    let of_branch = |headers: Value| http(json!({"route": [{"destination": {"host": "web"}, "headers": headers}]}));
+    refused(
+        virtual_service,
+        &[
+            (
+                request(json!({"set": {"Content-Length": "1"}})),
+                "TUL3001: spec.http[0].headers.request.set[Content-Length]: decides how the message is framed and sent, \
+                 so no rule can change it; remove it",
+            ),
+            (
+                request(json!({"remove": ["x", "connection"]})),
+                "TUL3001: spec.http[0].headers.request.remove[1]: belongs to one hop and never reaches the next, \
+                 so no rule can change it; remove it",
+            ),
+            (
+                response(json!({"add": {"tulle-error": "x"}})),
+                "TUL3001: spec.http[0].headers.response.add[tulle-error]: is the mesh's own, so no rule can change it; remove it",
+            ),
+            (
+                request(json!({"set": {":path": "/"}})),
+                "TUL3001: spec.http[0].headers.request.set[:path]: is a part of the message and no header; \
+                 use rewrite for path and authority",
+            ),
+            (
+                request(json!({"remove": ["Host"]})),
+                "TUL3001: spec.http[0].headers.request.remove[0]: is a part of the message and no header; \
+                 use rewrite for path and authority",
+            ),
+            (
+                response(json!({"set": {"host": "x"}})),
+                "TUL3001: spec.http[0].headers.response.set[host]: is a part of the message and no header; \
+                 use rewrite for path and authority",
+            ),
+            (
+                of_branch(json!({"request": {"set": {"a b": "x"}}})),
+                "TUL3001: spec.http[0].route[0].headers.request.set[a b]: is no header name; correct the name",
+            ),
+            (
+                of_branch(json!({"response": {"set": {"x": "a\r\nb: c"}}})),
+                "TUL3001: spec.http[0].route[0].headers.response.set[x]: has a line end or another control character; remove it",
+            ),
+            (
+                request(json!({"set": {"x": " a"}})),
+                "TUL3001: spec.http[0].headers.request.set[x]: begins or ends with a space, which no receiver would see; \
+                 remove the space",
+            ),
+            (
+                request(json!({"set": {"x": "%REQ(y)%"}})),
+                "TUL3001: spec.http[0].headers.request.set[x]: has a substitution (%…%), which is not supported by this release; \
+                 write the value itself, and %% for a percent sign",
+            ),
+            (
+                request(json!({"set": {"host": "user@web"}})),
+                "TUL3001: spec.http[0].headers.request.set[host]: \"user@web\" is not a host with or without a port; correct the value",
+            ),
+            (
+                with("headers", json!({"trailer": {}})),
+                "TUL3002: spec.http[0].headers.trailer: is not supported by this release; remove the field",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_redirect_is_read() {
+    let rule = parse(&http(json!({
+        "match": [{"uri": {"prefix": "/old"}}],
+        "redirect": {
+            "prefixRewrite": "/new", "authority": "shop.example", "scheme": "https", "derivePort": "FROM_REQUEST_PORT",
+            "redirectCode": 308,
+        },
+        "headers": {"response": {"set": {"x": "1"}}},
+    })));
+    let Action::Redirect(redirect) = &rule.action else { panic!("{:?}", rule.action) };
+    assert_eq!((redirect.status, redirect.port), (308, RedirectPort::Dialled));
+    assert_eq!(redirect.path, RedirectPath::Prefix("/new".into()));
+    assert_eq!((redirect.scheme.as_deref(), redirect.authority.as_deref()), (Some("https"), Some("shop.example")));
+    assert_eq!(lines(rule.filters.edits.response.as_deref()), shown(&["x"], &["x: 1"]));
+    let rows = [
+        (json!({"uri": "/x?y=1"}), 301, RedirectPort::OfAuthority, RedirectPath::Whole("/x?y=1".into())),
+        (json!({"port": 8080}), 301, RedirectPort::Number(8080), RedirectPath::Same),
+        (json!({"derivePort": "FROM_PROTOCOL_DEFAULT"}), 301, RedirectPort::OfScheme, RedirectPath::Same),
+    ];
+    for (redirect, status, port, path) in rows {
+        let rule = parse(&http(json!({"redirect": redirect})));
+        let Action::Redirect(redirect) = rule.action else { panic!("{:?}", rule.action) };
+        assert_eq!((redirect.status, redirect.port, redirect.path), (status, port, path));
+    }
+}
+
+#[test]
+fn redirects_with_a_mistake() {
+    let redirect = |redirect: Value| http(json!({"redirect": redirect}));
+    refused(
+        virtual_service,
+        &[
+            (
+                redirect(json!({})),
+                "TUL3003: spec.http[0].redirect: changes nothing, so callers would be sent in a circle; \
+                 give a path, an authority, a port or a scheme",
+            ),
+            (
+                redirect(json!({"uri": "/x", "redirectCode": 300})),
+                "TUL3001: spec.http[0].redirect.redirectCode: 300 is not a redirect; use 301, 302, 303, 307 or 308",
+            ),
+            (
+                redirect(json!({"uri": "/x", "prefixRewrite": "/y"})),
+                "TUL3001: spec.http[0].redirect: has both uri and prefixRewrite; give one of them",
+            ),
+            (
+                redirect(json!({"prefixRewrite": "/y"})),
+                "TUL3001: spec.http[0].redirect.prefixRewrite: needs a prefix in each match of the rule, and one has none; \
+                 give match.uri.prefix, or use uri",
+            ),
+            (
+                redirect(json!({"port": 1, "derivePort": "FROM_REQUEST_PORT"})),
+                "TUL3001: spec.http[0].redirect: has both port and derivePort; give one of them",
+            ),
+            (
+                redirect(json!({"derivePort": "x"})),
+                "TUL3001: spec.http[0].redirect.derivePort: \"x\" is no source of a port; \
+                 use FROM_PROTOCOL_DEFAULT or FROM_REQUEST_PORT",
+            ),
+            (
+                redirect(json!({"scheme": "ftp"})),
+                "TUL3001: spec.http[0].redirect.scheme: \"ftp\" is no scheme of HTTP; use http or https",
+            ),
+            (
+                redirect(json!({"uri": "x"})),
+                "TUL3001: spec.http[0].redirect.uri: \"x\" cannot be used: the path does not start with '/'; correct the value",
+            ),
+            (
+                redirect(json!({"uri": "/a//b"})),
+                "TUL3001: spec.http[0].redirect.uri: \"/a//b\" is not in normal form, which is \"/a/b\"; correct the value",
+            ),
+            (
+                redirect(json!({"uri": "/a?b\r\nc"})),
+                "TUL3001: spec.http[0].redirect.uri: \"b\\r\\nc\" is no query; correct the value",
+            ),
+            (
+                redirect(json!({"authority": "a/b"})),
+                "TUL3001: spec.http[0].redirect.authority: \"a/b\" is not a host with or without a port; correct the value",
+            ),
+            (
+                http(json!({"redirect": {"uri": "/x"}, "rewrite": {"uri": "/y"}})),
+                "TUL3001: spec.http[0].rewrite: nothing is forwarded that could be rewritten; remove it, or give a route",
+            ),
+            (
+                http(json!({"redirect": {"uri": "/x"}, "route": to_web()})),
+                "TUL3001: spec.http[0]: has more than one of route, redirect and directResponse; give exactly one",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_direct_response_is_read() {
+    let rows = [
+        (json!({"status": 503}), 503, &b""[..]),
+        (json!({"status": 200, "body": {"string": "ok"}}), 200, b"ok"),
+        (json!({"status": 418, "body": {"bytes": "/wB+"}}), 418, b"\xff\x00~"),
+    ];
+    for (direct, status, body) in rows {
+        let rule = parse(&http(json!({"directResponse": direct})));
+        let Action::Answer(answer) = rule.action else { panic!("{:?}", rule.action) };
+        assert_eq!((answer.status, &answer.body[..]), (status, body));
+    }
+}
+
+#[test]
+fn direct_responses_with_a_mistake() {
+    let direct = |direct: Value| http(json!({"directResponse": direct}));
+    refused(
+        virtual_service,
+        &[
+            (
+                direct(json!({"status": 101})),
+                "TUL3001: spec.http[0].directResponse.status: 101 is no final status; use 200 to 599",
+            ),
+            (
+                direct(json!({"status": 200, "body": {}})),
+                "TUL3003: spec.http[0].directResponse.body: has neither string nor bytes; add the field",
+            ),
+            (
+                direct(json!({"status": 200, "body": {"string": "a", "bytes": "YQ=="}})),
+                "TUL3001: spec.http[0].directResponse.body: has both string and bytes; give one of them",
+            ),
+            (
+                direct(json!({"status": 200, "body": {"bytes": "?"}})),
+                "TUL3001: spec.http[0].directResponse.body.bytes: is not base64; correct the value",
+            ),
+            (
+                direct(json!({"status": 200, "body": {"string": "x".repeat(131_073)}})),
+                "TUL3001: spec.http[0].directResponse.body.string: is longer than 131072 bytes; serve it from a Service",
+            ),
+            (
+                direct(json!({"status": 204, "body": {"string": "a"}})),
+                "TUL3001: spec.http[0].directResponse.body: an answer of status 204 has no body; remove the body",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_rewrite_is_read() {
+    let rule = parse(&with("rewrite", json!({"uri": "/v2/", "authority": "web.example"})));
+    assert_eq!(rule.filters.rewrite, Some(Rewrite::Path("/v2/".into())));
+    let rule = parse(&with("rewrite", json!({"uriRegexRewrite": {"match": "^/a/(.*)", "rewrite": "/b/\\1"}})));
+    let rewritten = rule.filters.rewrite.unwrap().apply("/a/x", tulle_core::route::filter::rewrite::Matched::Whole);
+    assert_eq!(rewritten.as_deref(), Ok("/b/x"));
+}
+
+#[test]
+fn rewrites_with_a_mistake() {
+    let rewrite = |rewrite: Value| with("rewrite", rewrite);
+    let regex = |pattern: &str, rewrite: &str| {
+        with("rewrite", json!({"uriRegexRewrite": {"match": pattern, "rewrite": rewrite}}))
+    };
+    refused(
+        virtual_service,
+        &[
+            (
+                rewrite(json!({})),
+                "TUL3003: spec.http[0].rewrite: rewrites nothing; give uri, uriRegexRewrite or authority",
+            ),
+            (
+                rewrite(json!({"uri": "/a?b=c"})),
+                "TUL3001: spec.http[0].rewrite.uri: \"/a?b=c\" cannot be used: the path has a control character, '#' or '?'; \
+                 correct the value",
+            ),
+            (
+                rewrite(json!({"uri": "/a/../b"})),
+                "TUL3001: spec.http[0].rewrite.uri: \"/a/../b\" is not in normal form, which is \"/b\"; correct the value",
+            ),
+            (
+                rewrite(json!({"uri": "*"})),
+                "TUL3001: spec.http[0].rewrite.uri: \"*\" cannot be used: the path does not start with '/'; correct the value",
+            ),
+            (
+                rewrite(json!({"uri": "/a", "uriRegexRewrite": {"match": "a", "rewrite": "b"}})),
+                "TUL3001: spec.http[0].rewrite: has both uri and uriRegexRewrite; give one of them",
+            ),
+            (
+                regex("(", "x"),
+                "TUL3012: spec.http[0].rewrite.uriRegexRewrite.match: is not a regular expression: unclosed group; \
+                 correct the pattern",
+            ),
+            (
+                regex("(a)", "\\2"),
+                "TUL3001: spec.http[0].rewrite.uriRegexRewrite.rewrite: uses \\2, and the pattern has no such group; \
+                 correct the value",
+            ),
+            (
+                rewrite(json!({"authority": "a b"})),
+                "TUL3001: spec.http[0].rewrite.authority: \"a b\" is not a host with or without a port; correct the value",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn durations_may_have_decimals() {
+    let rows =
+        [("1.5s", 1_500_000_000), ("0.5ms", 500_000), ("1.000000001s", 1_000_000_001), ("0.25h", 900_000_000_000)];
+    for (text, nanoseconds) in rows {
+        let rule = parse(&with("timeout", json!(text)));
+        assert_eq!(rule.filters.timeout, Some(Duration::from_nanos(nanoseconds)), "{text}");
+    }
+}
