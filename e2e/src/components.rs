@@ -1,4 +1,4 @@
-//! The third-party programs of a cluster, compiled once from pinned Go modules into a cache outside the clone.
+//! The third-party programs of a cluster and of tests, compiled once from pinned Go modules into a cache outside the clone.
 //!
 //! A build is found again by the hash of everything that decides it, so a changed pin builds anew beside the old one.
 
@@ -133,7 +133,31 @@ pub const PAUSE: Component = Component {
     cold: Duration::from_secs(2),
 };
 
-/// All of them, the longest build first.
+/// The conformance tests of HTTP/2.
+pub const H2SPEC: Component = Component {
+    folder: "h2spec",
+    names_version: "github.com/summerwind/h2spec",
+    packages: &["github.com/summerwind/h2spec/cmd/h2spec"],
+    links: &[],
+    flags: &[],
+    stamps: &[],
+    cgo: false,
+    cold: Duration::from_secs(30),
+};
+
+/// The official client and server of gRPC's interoperability tests.
+pub const GRPC_INTEROP: Component = Component {
+    folder: "grpc",
+    names_version: "google.golang.org/grpc",
+    packages: &["google.golang.org/grpc/interop/client", "google.golang.org/grpc/interop/server"],
+    links: &[],
+    flags: &[],
+    stamps: &[],
+    cgo: false,
+    cold: Duration::from_secs(60),
+};
+
+/// Those of a cluster, the longest build first.
 pub const ALL: &[Component] = &[KUBERNETES, HELM, COREDNS, CONTAINERD, RUNC, CNI, PAUSE];
 
 impl Component {

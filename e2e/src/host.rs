@@ -52,6 +52,10 @@ pub const ROOMS: &[Package] = &[
     package("tcpdump", "tcpdump"),
 ];
 
+/// Clients and servers that the conformance tests put before and behind sidecars.
+pub const STOCK: &[Package] =
+    &[package("nghttp2-client", "h2load"), package("nghttp2-server", "nghttpd"), package("curl", "curl")];
+
 /// Needed to compare the mesh with others: load generators, servers, and two of those others.
 pub const BENCHMARK: &[Package] = &[
     package("iproute2", "ip"),

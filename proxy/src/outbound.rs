@@ -75,7 +75,8 @@ async fn connection(worker: &Rc<Worker>, mut stream: TcpStream) -> Result<(), Fa
     };
     let connection = Rc::new(Connection { worker: Rc::clone(worker), dialled, pod });
     match protocol {
-        Protocol::Http | Protocol::Http2 | Protocol::Grpc => declared_http(connection, stream).await,
+        Protocol::Http => declared_http(connection, stream, Version::H1).await,
+        Protocol::Http2 | Protocol::Grpc => declared_http(connection, stream, Version::H2).await,
         Protocol::Tcp | Protocol::Tls => tunnel::run(&connection, stream).await,
         Protocol::Detect => detect(connection, stream).await,
     }
@@ -94,12 +95,13 @@ async fn target(worker: &Worker, dialled: SocketAddr) -> Result<Target, Failure>
         .ok_or_else(|| Failure::new(Reason::DiscoveryUnavailable, format!("discovery forgot {} at once", dialled.ip())))
 }
 
-/// A declared HTTP port waits for its client, as long as that takes, and is never downgraded to bytes.
-async fn declared_http(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Failure> {
+/// A declared HTTP port waits for its client, as long as that takes, and is never downgraded to bytes. What is neither version is refused
+/// in the declared one: by a status, or by the end of the connection (RFC 9113 §3.4).
+async fn declared_http(connection: Rc<Connection>, stream: TcpStream, declared: Version) -> Result<(), Failure> {
     let decide = |bytes: &[u8]| match guess(bytes) {
         Guess::Unknown => None,
-        Guess::Http(Version::H2) => Some(Version::H2),
-        Guess::Http(Version::H1) | Guess::Bytes => Some(Version::H1),
+        Guess::Http(version) => Some(version),
+        Guess::Bytes => Some(declared),
     };
     match peek_until(&stream, decide).await {
         Ok(Some(version)) => http(connection, stream, version).await,

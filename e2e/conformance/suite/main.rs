@@ -4,13 +4,14 @@
 //! ([`tulle_conformance`]). Run it with `cargo xtask conformance [NAME…]`. To add a promise: a file with `run`, and a row in [`TESTS`].
 
 mod faces;
+mod h2spec;
 
 use std::process::ExitCode;
 
 use tulle_conformance::{Test, runner};
 
 /// All of them, in order.
-const TESTS: &[Test] = &[Test { name: "faces", run: faces::run }];
+const TESTS: &[Test] = &[Test { name: "faces", run: faces::run }, Test { name: "h2spec", run: h2spec::run }];
 
 fn main() -> ExitCode {
     runner::main(TESTS)

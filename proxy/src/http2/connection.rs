@@ -41,7 +41,16 @@ type Rare<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 /// The peer broke the rules, or its connection failed.
 pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> io::Result<()> {
     let outbox = Outbox::new(stream);
-    let handshake = tokio::time::timeout(PING_TIMEOUT, shake_hands(&outbox)).await;
+    let served = converse(role, &outbox, drain).await;
+    if served.is_err() {
+        // Boxed: it is rare, and has a buffer of its own.
+        Box::pin(outbox.linger()).await;
+    }
+    served
+}
+
+async fn converse<R: Role>(role: &R, outbox: &Outbox, drain: &Drain) -> io::Result<()> {
+    let handshake = tokio::time::timeout(PING_TIMEOUT, shake_hands(outbox)).await;
     let mut connection = handshake.map_err(io::Error::from)?.map_err(into_io)?;
     let mut work = FuturesUnordered::new();
     let pings = connection.ping_pong();
@@ -73,7 +82,7 @@ pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> i
                 }
                 Poll::Pending
             }
-            Part::Connection => poll_connection(cx, &mut connection, &outbox, |request, respond| {
+            Part::Connection => poll_connection(cx, &mut connection, outbox, |request, respond| {
                 work.push(Either::Left(stream::serve(role, request, respond).map(|()| Event::Served)));
                 bells.ring(Part::Streams);
             }),

@@ -11,8 +11,9 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::buffer::{Buffer, LARGEST};
 use crate::io::Stream;
@@ -23,6 +24,10 @@ const GATHERED_BYTES: usize = 56 * 1024;
 const LONG_BYTES: usize = 4 * 1024;
 /// Most that is read before the streams have their turn: frames of one byte are 6,500 of these, and h2 allows 8,200 unread.
 const READ_BYTES: usize = 64 * 1024;
+/// How long, and for how many bytes, what a refused peer still sends is read and thrown away.
+const LINGER: Duration = Duration::from_secs(1);
+/// See [`LINGER`]: what is on its way when a peer hears that it is refused.
+const LINGER_BYTES: usize = 256 * 1024;
 /// Slices of one write: what was gathered, and what h2 writes at once.
 const SLICES_MAX: usize = 8;
 
@@ -60,6 +65,27 @@ impl Outbox {
         let mut gathering = self.0.borrow_mut();
         gathering.allowance = READ_BYTES;
         gathering.poll_flush(cx)
+    }
+
+    /// Ends the connection of a peer that broke the rules, so that it can read why. Bytes that nobody reads would make the kernel reset
+    /// the connection, and what the peer has not read by then is lost with it.
+    pub(super) async fn linger(self) {
+        let mut wire = self.wire();
+        let mut bytes = [0; 4096];
+        let drained = async {
+            wire.shutdown().await?;
+            let mut count = 0;
+            while count < LINGER_BYTES {
+                self.0.borrow_mut().allowance = READ_BYTES;
+                match wire.read(&mut bytes).await? {
+                    0 => break,
+                    length => count += length,
+                }
+            }
+            io::Result::Ok(())
+        };
+        // However that ends, the connection is over.
+        let _ = tokio::time::timeout(LINGER, drained).await;
     }
 }
 
