@@ -4,6 +4,7 @@
 //! ([`tulle_conformance`]). Run it with `cargo xtask conformance [NAME…]`. To add a promise: a file with `run`, and a row in [`TESTS`].
 
 mod faces;
+mod grpc_interop;
 mod h2spec;
 
 use std::process::ExitCode;
@@ -11,7 +12,11 @@ use std::process::ExitCode;
 use tulle_conformance::{Test, runner};
 
 /// All of them, in order.
-const TESTS: &[Test] = &[Test { name: "faces", run: faces::run }, Test { name: "h2spec", run: h2spec::run }];
+const TESTS: &[Test] = &[
+    Test { name: "faces", run: faces::run },
+    Test { name: "h2spec", run: h2spec::run },
+    Test { name: "grpc-interop", run: grpc_interop::run },
+];
 
 fn main() -> ExitCode {
     runner::main(TESTS)
