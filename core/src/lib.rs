@@ -3,6 +3,7 @@
 //! Operator, webhook, proxy and tools all decide with this code, so they can never disagree. Nothing here awaits, reads a
 //! clock, draws a random number or opens a file: time and draws are arguments.
 
+pub mod authority;
 pub mod authz;
 pub mod codes;
 pub mod grpc;
