@@ -15,7 +15,13 @@ mod chunked;
 mod connection;
 mod fields;
 mod head;
+mod idle;
 mod relay;
+mod request;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod write;
 
@@ -23,7 +29,29 @@ pub(crate) use attempt::{AttemptError, Exchange};
 pub(crate) use connection::{Forwarding, Lease, Role, serve};
 pub(crate) use wire::Wire;
 
-/// A message that is refused: the rule it broke.
+use tulle_core::codes::Reason;
+
+/// A message that is refused: the rule it broke, and how the caller hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct BadMessage(pub(crate) &'static str);
+#[error("{rule}")]
+pub(crate) struct BadMessage {
+    pub(crate) rule: &'static str,
+    pub(crate) reason: Reason,
+}
+
+impl BadMessage {
+    /// Ambiguous or malformed.
+    const fn new(rule: &'static str) -> Self {
+        Self { rule, reason: Reason::BadRequest }
+    }
+
+    /// A head beyond a bound.
+    const fn too_large(rule: &'static str) -> Self {
+        Self { rule, reason: Reason::HeadTooLarge }
+    }
+
+    /// A head that was begun and not finished.
+    const fn late() -> Self {
+        Self { rule: "the head of the request did not arrive in time", reason: Reason::HeadTimeout }
+    }
+}

@@ -66,15 +66,25 @@ pub(crate) struct Proxy {
 impl Mesh {
     /// A mesh in front of these applications.
     pub(crate) fn new(applications: &[SocketAddr], rules: Option<Rules>) -> Mesh {
-        Self::in_world(applications, |service, endpoints| world(service, endpoints, rules))
+        Self::guarded(applications, rules, PolicySet::default())
+    }
+
+    /// A mesh whose applications have these policies.
+    pub(crate) fn guarded(applications: &[SocketAddr], rules: Option<Rules>, policies: PolicySet) -> Mesh {
+        Self::in_world(applications, policies, |service, endpoints| world(service, endpoints, rules))
     }
 
     /// A mesh with these rules, which send to applications by their index: each is a destination of its own.
     pub(crate) fn routed(applications: &[SocketAddr], rules: Vec<Rule<usize>>) -> Mesh {
-        Self::in_world(applications, |service, endpoints| routed(service, endpoints, rules))
+        Self::in_world(applications, PolicySet::default(), |service, endpoints| routed(service, endpoints, rules))
     }
 
-    fn in_world(applications: &[SocketAddr], world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Snapshot) -> Mesh {
+    fn in_world(
+        applications: &[SocketAddr],
+        policies: PolicySet,
+        world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Snapshot,
+    ) -> Mesh {
+        let policies = Arc::new(policies);
         let ca = TestCa::new("test");
         let mut callees = Vec::new();
         let mut endpoints = Vec::new();
@@ -83,7 +93,8 @@ impl Mesh {
             let own = listener.local_addr().unwrap();
             endpoints.push(Endpoint { address: own, transport: Transport::Mesh });
             let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{own}={application}")));
-            callees.push(Proxy::start("inbound", config, &ca, CALLEE, nothing(), (None, Some(listener))));
+            let world = Snapshot { generation: 1, targets: [].into(), policies: Arc::clone(&policies) };
+            callees.push(Proxy::start("inbound", config, &ca, CALLEE, world, (None, Some(listener))));
         }
         let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();
         let service = listener.local_addr().unwrap();
@@ -141,10 +152,6 @@ impl Drop for Proxy {
 fn listen(listener: TcpListener) -> tokio::net::TcpListener {
     listener.set_nonblocking(true).unwrap();
     tokio::net::TcpListener::from_std(listener).unwrap()
-}
-
-fn nothing() -> Snapshot {
-    Snapshot { generation: 1, targets: [].into(), policies: Arc::new(PolicySet::default()) }
 }
 
 fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) -> Snapshot {

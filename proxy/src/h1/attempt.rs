@@ -2,17 +2,20 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tulle_core::route::filter::headers::HeaderEdits;
 
 use super::BadMessage;
 use super::body::{Message, Stop};
-use super::head::{self, Framing, RequestFacts, ResponseFacts};
+use super::head::{self, RequestFacts, ResponseFacts};
+use super::relay::SKIPPED_BYTES_MAX;
 use super::wire::Wire;
 use super::write::{self, Manner};
 use crate::buffer::Buffer;
 
+/// Bytes of interim responses to one request. A server that counts its progress in them sends some dozen bytes at a time.
+const INTERIM_BYTES_MAX: usize = 64 * 1024;
 /// Most a caller may send ahead of its answer (pipelined requests) before it is not read any more.
 const AHEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -27,11 +30,15 @@ pub(crate) struct Exchange<'a> {
     /// Why the upstream stopped taking it, if it did.
     pub(super) broken: Option<io::Error>,
     /// Whether the caller's connection ends with this answer.
-    pub(crate) draining: bool,
+    pub(crate) last: bool,
     /// What a rule changes of the answer's head.
     pub(super) edits: Option<Arc<HeaderEdits>>,
-    /// The answer's head as the caller gets it.
+    /// The answer's head as the caller gets it, or that of an interim response.
     pub(super) answer: Buffer,
+    /// Interim responses that may still come.
+    interim_left: usize,
+    /// Whether an interim response was not flushed yet.
+    unflushed: bool,
 }
 
 /// Why an attempt gave no answer.
@@ -54,29 +61,49 @@ pub(crate) enum AttemptError {
 
 impl<'a> Exchange<'a> {
     /// A request of which nothing was sent.
-    pub(super) fn new(caller: &'a mut Wire, request: Message, facts: RequestFacts, draining: bool) -> Self {
-        Self { caller, request, facts, sent: false, broken: None, draining, edits: None, answer: Buffer::new() }
+    pub(super) fn new(caller: &'a mut Wire, request: Message, facts: RequestFacts, last: bool) -> Self {
+        Self {
+            caller,
+            request,
+            facts,
+            sent: false,
+            broken: None,
+            last,
+            edits: None,
+            answer: Buffer::new(),
+            interim_left: INTERIM_BYTES_MAX,
+            unflushed: false,
+        }
     }
 
     /// Sends the request and waits for the head of the answer, which is taken from the upstream's input and worded for the caller.
     /// Interim responses are passed on.
     pub(crate) async fn attempt(&mut self, upstream: &mut Wire) -> Result<ResponseFacts, AttemptError> {
         (self.sent, self.broken) = (false, None);
-        self.answer.clear();
+        if !self.unflushed {
+            // That of an attempt before, which is not passed on.
+            self.answer.clear();
+        }
         std::future::poll_fn(|cx| self.poll_attempt(cx, upstream)).await
     }
 
     fn poll_attempt(&mut self, cx: &mut Context<'_>, upstream: &mut Wire) -> Poll<Result<ResponseFacts, AttemptError>> {
         match self.poll_send(cx, upstream) {
             Ok(()) => {}
-            Err(Stop::Malformed(bad)) => return Poll::Ready(Err(AttemptError::BadRequest(bad))),
+            Err(Stop::Malformed(bad)) => {
+                // Where the next request begins, nobody can tell.
+                self.facts.keep_alive = false;
+                return Poll::Ready(Err(AttemptError::BadRequest(bad)));
+            }
             Err(Stop::Source(error) | Stop::Sink(error)) => return Poll::Ready(Err(AttemptError::CallerGone(error))),
         }
         loop {
+            // The next head is read when this one is on its way: a caller that does not read is not sent more.
+            ready!(self.poll_interim(cx))?;
             match self.read_answer(upstream).map_err(AttemptError::BadAnswer)? {
-                Some(facts) if facts.status >= 200 || facts.status == 101 => return Poll::Ready(Ok(facts)),
+                Some(facts) if facts.status >= 200 || facts.switched => return Poll::Ready(Ok(facts)),
                 Some(_) => {
-                    self.interim(cx, upstream)?;
+                    self.take_interim().map_err(AttemptError::BadAnswer)?;
                     continue;
                 }
                 None => {}
@@ -115,31 +142,54 @@ impl<'a> Exchange<'a> {
 
     /// Takes the head of an answer from the input, if it is complete, and words it for the caller.
     fn read_answer(&mut self, upstream: &mut Wire) -> Result<Option<ResponseFacts>, BadMessage> {
-        if upstream.input.is_empty() {
-            return Ok(None);
+        if !upstream.may_hold_head() {
+            return head::none_yet(upstream.input.filled());
         }
-        let (asked, draining, out, edits) = (self.facts, self.draining, &mut self.answer, self.edits.as_deref());
+        let (asked, last) = (self.facts, self.last || !self.may_be_skipped());
+        let (out, edits) = (&mut self.answer, self.edits.as_deref());
         let read = head::response(upstream.input.filled(), &asked, |head| {
-            write::response(out, head, Manner::of(&asked, &head.facts, draining), edits);
+            write::response(out, head, Manner::of(&asked, &head.facts, last), edits);
             head.facts
         });
         let Some((length, facts)) = read? else { return Ok(None) };
-        upstream.input.consume(length);
+        upstream.take_head(length);
+        self.last = if facts.status < 200 { self.last } else { last };
         Ok(Some(facts))
     }
 
-    /// Passes a 1xx on (RFC 9110 §15.2); a caller of HTTP/1.0 knows none.
-    fn interim(&mut self, cx: &mut Context<'_>, upstream: &mut Wire) -> Result<(), AttemptError> {
-        let out = std::mem::take(&mut self.answer);
+    /// Accepts a 1xx to be passed on (RFC 9110 §15.2), within bounds; a caller of HTTP/1.0 knows none.
+    fn take_interim(&mut self) -> Result<(), BadMessage> {
+        let left = self.interim_left.checked_sub(self.answer.len());
+        self.interim_left = left.ok_or(BadMessage::new("interim responses are longer than 64 KiB"))?;
         if self.facts.old {
-            return Ok(());
+            self.answer.clear();
         }
-        match Message::new(out, Framing::Length(0), false, false).poll(cx, upstream, self.caller) {
-            Poll::Ready(Ok(())) => Ok(()),
-            Poll::Ready(Err(_)) => Err(AttemptError::CallerGone(io::ErrorKind::BrokenPipe.into())),
-            // A caller that does not read a hundred bytes of its own answer is not waited for.
-            Poll::Pending => Err(AttemptError::CallerGone(io::ErrorKind::TimedOut.into())),
+        self.unflushed = !self.answer.is_empty();
+        Ok(())
+    }
+
+    /// Whether the rest of the request is short, as far as is known. Who was to be told to continue may send its body or the next request
+    /// (RFC 9110 §10.1.1): nobody knows which.
+    pub(super) fn may_be_skipped(&self) -> bool {
+        self.request.is_within(SKIPPED_BYTES_MAX) && (!self.facts.expects_continue || self.request.is_read())
+    }
+
+    /// What is still to be written of an interim response, before anything else is.
+    pub(super) fn take_unwritten(&mut self) -> Buffer {
+        if self.unflushed { std::mem::take(&mut self.answer) } else { Buffer::new() }
+    }
+
+    /// Passes an interim response on.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        while !self.answer.is_empty() {
+            let written = ready!(self.caller.poll_write(cx, self.answer.filled(), &[]));
+            self.answer.consume(written.map_err(AttemptError::CallerGone)?);
         }
+        if self.unflushed {
+            ready!(self.caller.poll_flush(cx)).map_err(AttemptError::CallerGone)?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Notices a caller that goes away while the upstream works. What it sends ahead stays for later.

@@ -9,12 +9,16 @@ use std::task::{Context, Poll};
 use super::BadMessage;
 use super::chunked::{Chunked, Piece};
 use super::fields::Fields;
-use super::head::Framing;
+use super::head::{Framing, has_bare_line_feed};
 use super::wire::Wire;
 use crate::buffer::Buffer;
 
 /// Most of a request that is kept for another attempt.
 const REPLAY_BYTES_MAX: usize = 64 * 1024;
+/// Most lines of a trailer section.
+const TRAILERS_MAX: usize = 64;
+/// Length of an empty line.
+const LINE_END: usize = 2;
 /// Coded bytes gathered before they are written.
 const GATHERED_BYTES: usize = 32 * 1024;
 
@@ -138,6 +142,15 @@ impl Message {
         matches!(self.source, Source::Done)
     }
 
+    /// Whether no more than so many bytes of the body are still to come, as far as its head told.
+    pub(crate) fn is_within(&self, bytes: usize) -> bool {
+        match self.source {
+            Source::Length(left) => left <= bytes as u64,
+            Source::Chunked(_) | Source::Done => true,
+            Source::Close => false,
+        }
+    }
+
     /// Begins again, for another attempt. False: the beginning is gone.
     pub(crate) fn rewind(&mut self) -> bool {
         (self.written, self.flushed, self.touched) = (0, false, false);
@@ -247,19 +260,22 @@ impl Message {
             return Ok(());
         }
         self.out.extend(b"0\r\n");
-        let mut lines = [httparse::EMPTY_HEADER; 64];
+        if trailers.len() <= LINE_END {
+            self.out.extend(b"\r\n");
+            return Ok(());
+        }
+        let mut lines = [httparse::EMPTY_HEADER; TRAILERS_MAX];
         let parsed = httparse::parse_headers(trailers, &mut lines);
-        if let (false, Ok(httparse::Status::Complete((_, lines)))) = (trailers.len() <= 2, &parsed) {
-            for (field, kind) in Fields::classify(lines)?.end_to_end() {
-                if kind == super::fields::Field::Other {
-                    self.out.extend(field.name.as_bytes());
-                    self.out.extend(b": ");
-                    self.out.extend(field.value);
-                    self.out.extend(b"\r\n");
-                }
+        let Ok(httparse::Status::Complete((_, lines))) = parsed else {
+            return Err(BadMessage::new("the trailer section is malformed"));
+        };
+        if has_bare_line_feed(trailers) {
+            return Err(BadMessage::new("a line of the trailer section does not end with CRLF"));
+        }
+        for field in Fields::classify(lines)?.trailers() {
+            for part in [field.name.as_bytes(), b": ", field.value, b"\r\n"] {
+                self.out.extend(part);
             }
-        } else if parsed.is_err() {
-            return Err(BadMessage("the trailer section is malformed"));
         }
         self.out.extend(b"\r\n");
         Ok(())

@@ -96,7 +96,7 @@ impl Chunked {
         Ok(match (self.state, byte) {
             (State::Size { value, digits }, byte) if byte.is_ascii_hexdigit() => {
                 if digits == DIGITS_MAX {
-                    return Err(BadMessage("a chunk size has more than 16 digits"));
+                    return Err(BadMessage::new("a chunk size has more than 16 digits"));
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 State::Size { value: value << 4 | u64::from(digit), digits: digits + 1 }
@@ -106,7 +106,7 @@ impl Chunked {
             (State::Extension { value }, byte) if byte == b'\t' || (byte >= b' ' && byte != 0x7f) => {
                 self.extensions += 1;
                 if self.extensions > EXTENSIONS_MAX {
-                    return Err(BadMessage("chunk extensions are longer than 16 KiB"));
+                    return Err(BadMessage::new("chunk extensions are longer than 16 KiB"));
                 }
                 State::Extension { value }
             }
@@ -115,9 +115,9 @@ impl Chunked {
             (State::DataEnd, b'\r') => State::DataEndFeed,
             (State::DataEndFeed, b'\n') => State::Size { value: 0, digits: 0 },
             (State::DataEnd | State::DataEndFeed, _) => {
-                return Err(BadMessage("a chunk is longer than its size says"));
+                return Err(BadMessage::new("a chunk is longer than its size says"));
             }
-            _ => return Err(BadMessage("a chunk size cannot be read")),
+            _ => return Err(BadMessage::new("a chunk size cannot be read")),
         })
     }
 }
@@ -128,11 +128,11 @@ fn trailers(input: &[u8]) -> Result<Piece, BadMessage> {
         return Ok(Piece::End(2));
     }
     if input.first().is_some_and(|byte| *byte == b'\n') {
-        return Err(BadMessage("a line of the trailer section does not end with CRLF"));
+        return Err(BadMessage::new("a line of the trailer section does not end with CRLF"));
     }
     match input.windows(4).position(|window| window == b"\r\n\r\n") {
         Some(at) => Ok(Piece::End(at + 4)),
-        None if input.len() > TRAILERS_MAX => Err(BadMessage("the trailer section is longer than 16 KiB")),
+        None if input.len() > TRAILERS_MAX => Err(BadMessage::new("the trailer section is longer than 16 KiB")),
         None => Ok(Piece::More),
     }
 }

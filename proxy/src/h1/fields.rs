@@ -4,6 +4,10 @@ use httparse::Header;
 
 use super::BadMessage;
 
+/// Options of `Connection` in one head. Each nominated field is looked for among all lines, so their number is a cost; what is in use
+/// has two or three.
+const OPTIONS_MAX: u32 = 32;
+
 /// What a header is to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -17,8 +21,9 @@ pub(crate) enum Field {
     /// Belongs to one hop (RFC 9110 §7.6.1).
     Hop,
     Upgrade,
-    /// `TE: trailers` travels on, because gRPC depends on it; other values do not.
+    /// What transfer codings a hop takes: said anew.
     Te,
+    Expect,
     /// Between proxies only.
     Unprocessed,
 }
@@ -28,27 +33,30 @@ pub(crate) enum Field {
 pub(crate) struct Fields<'a> {
     lines: &'a [Header<'a>],
     /// How often each kind of field occurs, at most 255.
-    counts: [u8; 9],
+    counts: [u8; 10],
     pub(crate) close_asked: bool,
     pub(crate) keep_alive_asked: bool,
     pub(crate) upgrade_asked: bool,
     /// Whether `Connection` names fields that must not travel on.
     nominates: bool,
+    /// Options of `Connection` so far.
+    options: u32,
 }
 
 impl<'a> Fields<'a> {
     /// Looks at each line once.
     ///
     /// # Errors
-    /// `Connection` cannot be read.
+    /// `Connection` cannot be read, or is too long to be meant.
     pub(super) fn classify(lines: &'a [Header<'a>]) -> Result<Self, BadMessage> {
         let mut fields = Self {
             lines,
-            counts: [0; 9],
+            counts: [0; 10],
             close_asked: false,
             keep_alive_asked: false,
             upgrade_asked: false,
             nominates: false,
+            options: 0,
         };
         for line in lines {
             let kind = kind(line.name);
@@ -62,8 +70,12 @@ impl<'a> Fields<'a> {
     }
 
     fn read_connection(&mut self, value: &[u8]) -> Result<(), BadMessage> {
-        let value = std::str::from_utf8(value).map_err(|_| BadMessage("Connection is not text"))?;
+        let value = std::str::from_utf8(value).map_err(|_| BadMessage::new("Connection is not text"))?;
         for option in value.split(',').map(str::trim).filter(|option| !option.is_empty()) {
+            self.options += 1;
+            if self.options > OPTIONS_MAX {
+                return Err(BadMessage::new("Connection has more than 32 options"));
+            }
             match option {
                 _ if option.eq_ignore_ascii_case("close") => self.close_asked = true,
                 _ if option.eq_ignore_ascii_case("keep-alive") => self.keep_alive_asked = true,
@@ -106,9 +118,9 @@ impl<'a> Fields<'a> {
         let mut agreed = None;
         for line in self.lines.iter().filter(|line| kind(line.name) == Field::ContentLength) {
             for value in line.value.split(|byte| *byte == b',') {
-                let length = decimal(value.trim_ascii()).ok_or(BadMessage("Content-Length is not a number"))?;
+                let length = decimal(value.trim_ascii()).ok_or(BadMessage::new("Content-Length is not a number"))?;
                 if agreed.replace(length).is_some_and(|other| other != length) {
-                    return Err(BadMessage("Content-Length is given twice with different values"));
+                    return Err(BadMessage::new("Content-Length is given twice with different values"));
                 }
             }
         }
@@ -123,14 +135,39 @@ impl<'a> Fields<'a> {
                 .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"chunked"))
     }
 
+    /// Whether the sender takes trailers: `trailers` among the members of `TE` (RFC 9110 §10.1.4).
+    pub(crate) fn takes_trailers(&self) -> bool {
+        self.has(Field::Te)
+            && self
+                .values("te")
+                .flat_map(|value| value.split(|byte| *byte == b','))
+                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    }
+
+    /// Whether the caller waits for 100 (Continue) before it sends the body (RFC 9110 §10.1.1).
+    pub(super) fn expects_continue(&self) -> bool {
+        self.has(Field::Expect) && self.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    }
+
     /// The lines that travel on, apart from framing, which the next hop gets anew.
     pub(crate) fn end_to_end(&self) -> impl Iterator<Item = (&'a Header<'a>, Field)> + '_ {
         self.lines.iter().map(|line| (line, kind(line.name))).filter(|(line, kind)| match kind {
-            Field::Other => !self.nominates || !self.is_nominated(line.name),
+            Field::Other | Field::Expect => !self.nominates || !self.is_nominated(line.name),
             Field::Host | Field::ContentLength => true,
-            Field::Te => line.value.eq_ignore_ascii_case(b"trailers"),
-            Field::TransferEncoding | Field::Connection | Field::Hop | Field::Upgrade | Field::Unprocessed => false,
+            Field::TransferEncoding
+            | Field::Connection
+            | Field::Hop
+            | Field::Upgrade
+            | Field::Te
+            | Field::Unprocessed => false,
         })
+    }
+
+    /// The lines of a trailer section that travel on. Who merges them into a head must not be led by them: what frames or routes the
+    /// message, says who asks, or changes what is asked for has no place here (RFC 9110 §6.5.1).
+    pub(super) fn trailers(&self) -> impl Iterator<Item = &'a Header<'a>> + '_ {
+        let lines = self.end_to_end().filter(|(line, kind)| *kind == Field::Other && !is_head_only(line.name));
+        lines.map(|(line, _)| line)
     }
 
     /// Whether `Connection` names this field. What decides authorization or what the mesh says cannot be stripped that way.
@@ -164,13 +201,47 @@ fn kind(name: &str) -> Field {
     match name.len() {
         2 if is("te") => Field::Te,
         4 if is("host") => Field::Host,
+        6 if is("expect") => Field::Expect,
         7 if is("upgrade") => Field::Upgrade,
         10 if is("connection") => Field::Connection,
         10 if is("keep-alive") => Field::Hop,
         14 if is("content-length") => Field::ContentLength,
+        // Of the upgrade to HTTP/2 that was given up (RFC 9113 section 3.1), and of no use without it.
+        14 if is("http2-settings") => Field::Hop,
         16 if is("proxy-connection") => Field::Hop,
         17 if is("transfer-encoding") => Field::TransferEncoding,
         17 if is("tulle-unprocessed") => Field::Unprocessed,
         _ => Field::Other,
     }
 }
+
+/// Fields that mean something in a head only, apart from those [`kind`] knows (RFC 9110 §6.5.1).
+fn is_head_only(name: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "age",
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-range",
+        "content-type",
+        "cookie",
+        "date",
+        "expires",
+        "forwarded",
+        "location",
+        "max-forwards",
+        "range",
+        "set-cookie",
+        "trailer",
+        "vary",
+    ];
+    let starts_with = |start: &str| name.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
+    starts_with("if-")
+        || starts_with("proxy-")
+        || starts_with("tulle-")
+        || starts_with("x-forwarded-")
+        || NAMES.iter().any(|wanted| name.eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,15 +16,18 @@ use crate::buffer::Buffer;
 use crate::metrics::cells::{Count, HttpCells};
 use crate::tcp;
 
-/// How long a caller that is still sending may take to see the end of its connection.
-const LINGER: Duration = Duration::from_millis(500);
-/// As much of what it sends is read meanwhile: unread bytes would turn the end into a reset, which can destroy the answer.
-const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// Most of a request's rest that is read to keep the caller's connection.
+pub(super) const SKIPPED_BYTES_MAX: usize = 256 * 1024;
+/// How long that may take.
+const SKIP_LIMIT: Duration = Duration::from_secs(1);
+/// How long what a caller still sends is read and dropped, so that it sees the end of its connection: unread bytes would turn the end into
+/// a reset, which can destroy the answer (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Passes the answer that has begun on `lease` to the caller.
 pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &HttpCells) -> io::Result<Answered> {
     let facts = lease.facts;
-    let manner = Manner::of(&exchange.facts, &facts, exchange.draining);
+    let manner = Manner::of(&exchange.facts, &facts, exchange.last);
     let upstream = &mut lease.connection.wire;
     let out = std::mem::take(&mut exchange.answer);
     let mut answer = Message::new(out, facts.framing, manner.chunked, false);
@@ -41,10 +44,15 @@ pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &H
         tracing::debug!(?stop, "an answer broke off");
         return Ok(Answered::Abort);
     }
-    if facts.status == 101 {
-        return Ok(Answered::Upgraded(lease.connection.wire));
-    }
     let whole = exchange.sent && exchange.request.is_read();
+    if facts.switched {
+        if whole {
+            return Ok(Answered::Switched(lease.connection.wire));
+        }
+        // The rest of the request would be taken for bytes of the new protocol (RFC 9110 section 7.8).
+        tracing::debug!("an upstream changed the protocol before it had the whole request");
+        return Ok(Answered::Abort);
+    }
     if whole
         && exchange.broken.is_none()
         && facts.keep_alive
@@ -53,13 +61,35 @@ pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &H
     {
         lease.in_flight.0.give_back(lease.connection);
     }
-    // A request that was not read to its end leaves bytes of which nobody knows what they are.
-    Ok(if manner.close || !whole { Answered::Close } else { Answered::Keep })
+    Ok(match (manner.close, whole) {
+        (true, _) => Answered::Close,
+        (false, true) => Answered::Keep,
+        (false, false) => skip(&mut exchange).await,
+    })
 }
 
-/// Writes an answer of the mesh itself. `head_only`: it was asked for by HEAD.
-pub(super) async fn answer(caller: &mut Wire, answer: &Answer, head_only: bool, close: bool) -> io::Result<()> {
-    let mut out = Buffer::new();
+/// Reads and drops the rest of an answered request where that is soon done, to keep the caller's connection. A rest that stays is bytes of
+/// which nobody knows what they are.
+pub(super) async fn skip(exchange: &mut Exchange<'_>) -> Answered {
+    if !exchange.may_be_skipped() {
+        return Answered::Close;
+    }
+    let mut limit = SKIPPED_BYTES_MAX;
+    let Exchange { caller, request, .. } = exchange;
+    let skipped = std::future::poll_fn(|cx| request.poll_discard(cx, caller, &mut limit));
+    match tokio::time::timeout(SKIP_LIMIT, skipped).await {
+        Ok(Ok(())) => Answered::Keep,
+        Ok(Err(_)) | Err(_) => Answered::Close,
+    }
+}
+
+/// Writes an answer of the mesh itself behind what is in `out`.
+pub(super) async fn answer(
+    caller: &mut Wire,
+    mut out: Buffer,
+    answer: &Answer,
+    (head_only, close): (bool, bool),
+) -> io::Result<()> {
     write::answer(&mut out, answer, close);
     caller.stream.write_all(out.filled()).await?;
     if !head_only {
@@ -72,12 +102,10 @@ pub(super) async fn answer(caller: &mut Wire, answer: &Answer, head_only: bool, 
 pub(super) async fn close(caller: &mut Wire) -> io::Result<()> {
     caller.stream.shutdown().await?;
     let drained = async {
-        let mut left = LINGER_BYTES_MAX;
-        while left > 0 {
+        loop {
             caller.input.clear();
-            let read = std::future::poll_fn(|cx| caller.poll_fill(cx)).await;
-            match read {
-                Ok(count) if count > 0 => left = left.saturating_sub(count),
+            match std::future::poll_fn(|cx| caller.poll_fill(cx)).await {
+                Ok(count) if count > 0 => {}
                 _ => return,
             }
         }
@@ -86,7 +114,7 @@ pub(super) async fn close(caller: &mut Wire) -> io::Result<()> {
     Ok(())
 }
 
-/// Joins caller and upstream after a 101, beginning with what was read of either already.
+/// Joins caller and upstream, which are byte streams now, beginning with what was read of either already.
 pub(super) async fn join(mut caller: Wire, mut upstream: Wire) -> io::Result<()> {
     upstream.stream.write_all(caller.input.filled()).await?;
     caller.input.clear();
@@ -96,6 +124,6 @@ pub(super) async fn join(mut caller: Wire, mut upstream: Wire) -> io::Result<()>
     caller.stream.flush().await?;
     caller.rest();
     upstream.rest();
-    // Bytes after an upgrade are in no metric; the request that asked for it is.
+    // These bytes are in no metric; the request that asked for them is.
     tcp::relay(caller.stream, upstream.stream, &Count::default(), &Count::default()).await
 }

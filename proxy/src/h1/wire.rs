@@ -20,6 +20,8 @@ pub(crate) struct Wire {
     pub(crate) stream: Stream,
     /// Read and not used.
     pub(crate) input: Buffer,
+    /// Front of `input` in which no head ends, so that a head in a thousand pieces is not read a thousand times.
+    searched: usize,
     /// Asked of the next read. Grows while reads come back full, so that bulk needs few of them.
     room: usize,
     /// Whether the peer has finished sending.
@@ -29,7 +31,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// A connection of which nothing was read.
     pub(crate) const fn new(stream: Stream) -> Self {
-        Self { stream, input: Buffer::new(), room: ROOM_FIRST, ended: false }
+        Self { stream, input: Buffer::new(), searched: 0, room: ROOM_FIRST, ended: false }
     }
 
     /// Reads once, as much as there is room for. 0: the peer has finished sending. Without bytes it holds no block.
@@ -58,6 +60,18 @@ impl Wire {
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether the input may hold a whole head which it did not hold when this was last asked: heads end with a line feed.
+    pub(super) fn may_hold_head(&mut self) -> bool {
+        let searched = std::mem::replace(&mut self.searched, self.input.len());
+        self.input.filled()[searched..].contains(&b'\n')
+    }
+
+    /// Takes a head of so many bytes from the input.
+    pub(super) fn take_head(&mut self, bytes: usize) {
+        self.input.consume(bytes);
+        self.searched = 0;
     }
 
     /// Writes both slices as one, as far as the peer takes them.

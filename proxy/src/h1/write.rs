@@ -3,8 +3,8 @@
 use http::uri::Authority;
 use tulle_core::route::filter::headers::HeaderEdits;
 
-use super::fields::Field;
-use super::head::{Framing, RequestFacts, RequestHead, ResponseFacts, ResponseHead, Target};
+use super::fields::{Field, Fields};
+use super::head::{Framing, RequestFacts, RequestHead, ResponseFacts, ResponseHead, Switch, Target};
 use crate::admission::Changes;
 use crate::answer::Answer;
 use crate::buffer::Buffer;
@@ -18,7 +18,9 @@ pub(crate) fn request(
     host: &dyn std::fmt::Display,
     changes: &Changes<'_>,
 ) {
-    for part in [head.method, " ", changes.path.unwrap_or(path)] {
+    // The end of a tunnel is not for a rule to move: it would be named twice, and differently.
+    let tunnel = target.authority.filter(|_| head.facts.switch == Switch::Connect);
+    for part in [head.method, " ", tunnel.or(changes.path).unwrap_or(path)] {
         out.extend(part.as_bytes());
     }
     if let Some(query) = target.query {
@@ -26,7 +28,7 @@ pub(crate) fn request(
         out.extend(query.as_bytes());
     }
     out.extend(b" HTTP/1.1\r\n");
-    let authority = changes.authority.map(Authority::as_str).or(target.authority);
+    let authority = tunnel.or(changes.authority.map(Authority::as_str)).or(target.authority);
     match authority {
         Some(authority) => line(out, "host", authority.as_bytes()),
         None if !head.fields.has(Field::Host) => line(out, "host", host.to_string().as_bytes()),
@@ -43,14 +45,17 @@ pub(crate) fn request(
     }
     append(out, changes.request);
     match head.facts.framing {
+        _ if tunnel.is_some() => {}
         Framing::Length(length) if length > 0 || head.fields.has(Field::ContentLength) => content_length(out, length),
         Framing::Chunked => out.extend(CHUNKED),
         Framing::Length(_) | Framing::Close => {}
     }
-    if head.facts.upgrade
-        && let Some(protocol) = head.fields.first(Field::Upgrade)
-    {
-        upgrade(out, protocol);
+    if head.fields.takes_trailers() {
+        // The option goes with the field (RFC 9110 section 10.1.4).
+        out.extend(b"te: trailers\r\nconnection: te\r\n");
+    }
+    if head.facts.switch == Switch::Upgrade {
+        upgrade(out, &head.fields);
     }
     out.extend(b"\r\n");
 }
@@ -68,11 +73,11 @@ pub(crate) struct Manner {
 
 impl Manner {
     /// How this caller gets this answer.
-    pub(crate) fn of(request: &RequestFacts, response: &ResponseFacts, draining: bool) -> Self {
+    pub(crate) fn of(request: &RequestFacts, response: &ResponseFacts, last: bool) -> Self {
         let unbounded = matches!(response.framing, Framing::Chunked | Framing::Close);
         let chunked = unbounded && !request.old;
         let interim = response.status < 200;
-        let close = !interim && (draining || !request.keep_alive || (unbounded && !chunked));
+        let close = !interim && (last || !request.keep_alive || (unbounded && !chunked));
         Self { chunked, close, say_keep_alive: request.old && !close && !interim }
     }
 }
@@ -87,15 +92,15 @@ pub(crate) fn response(out: &mut Buffer, head: &ResponseHead<'_>, manner: Manner
         }
     }
     append(out, edits);
-    // In a response to HEAD or a 304 the length describes what is not sent, and travels on.
+    // In a response to HEAD and in a 304 the length describes what is not sent, and travels on.
     if let Some(length) = head.facts.declared {
         content_length(out, length);
     }
-    if head.facts.status == 101 {
-        if let Some(protocol) = head.fields.first(Field::Upgrade) {
-            upgrade(out, protocol);
-        }
-    } else {
+    if matches!(head.facts.status, 101 | 426) {
+        // 426 names what the server would rather speak (RFC 9110 section 15.5.22).
+        upgrade(out, &head.fields);
+    }
+    if !head.facts.switched {
         finish(out, manner);
     }
     out.extend(b"\r\n");
@@ -158,7 +163,12 @@ fn content_length(out: &mut Buffer, length: u64) {
     line(out, "content-length", digits.format(length).as_bytes());
 }
 
-fn upgrade(out: &mut Buffer, protocol: &[u8]) {
-    out.extend(b"connection: upgrade\r\n");
-    line(out, "upgrade", protocol);
+fn upgrade(out: &mut Buffer, fields: &Fields<'_>) {
+    if let Some(protocol) = fields.first(Field::Upgrade) {
+        out.extend(b"connection: upgrade\r\n");
+        line(out, "upgrade", protocol);
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ impl Inbound<'_> {
 
 impl Role for Inbound<'_> {
     /// Twice what callers' pools keep an idle connection, so that the caller closes first.
-    const HEAD_TIMEOUT: Option<Duration> = Some(Duration::from_secs(90));
+    const IDLE_LIMIT: Option<Duration> = Some(Duration::from_secs(90));
 
     fn dialled(&self) -> SocketAddr {
         self.connection.dialled

@@ -44,6 +44,10 @@ impl Admission for Inbound<'_> {
         let connection = self.connection;
         let active = Active::new(&connection.cells);
         authorize::request(connection, HttpCall { method: request.method(), path: request.path() })?;
+        if request.method() == "CONNECT" {
+            // Nobody sees what the tunnel will carry: it must be allowed as bytes, too.
+            authorize::connection(connection)?;
+        }
         let log = &connection.worker.shared.access_log;
         let logged = log.is_on().then(|| Logged::new(request.method(), request.path()));
         Ok(Ticket { started, _active: active, logged })

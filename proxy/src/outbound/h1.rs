@@ -17,7 +17,7 @@ use crate::upstream::Upstream;
 use crate::upstream::pool::H1Connection;
 
 impl Role for Outbound<'_> {
-    const HEAD_TIMEOUT: Option<Duration> = None;
+    const IDLE_LIMIT: Option<Duration> = None;
 
     fn dialled(&self) -> SocketAddr {
         self.0.dialled

@@ -15,7 +15,7 @@ fn decode(input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, usize), BadMes
                 at += count;
             }
             Piece::End(trailers) => return Ok((data, input[at..at + trailers].to_vec(), at + trailers)),
-            Piece::More if end == input.len() => return Err(BadMessage("incomplete")),
+            Piece::More if end == input.len() => return Err(BadMessage::new("incomplete")),
             Piece::More => end = (end + step).min(input.len()),
         }
     }
@@ -59,7 +59,7 @@ fn what_two_readers_may_read_differently_is_refused() {
         b";a=b\r\nx\r\n",
     ] {
         let refused = decode(input, 1);
-        assert!(refused.is_err_and(|bad| bad.0 != "incomplete"), "{:?}", input.escape_ascii().to_string());
+        assert!(refused.is_err_and(|bad| bad.rule != "incomplete"), "{:?}", input.escape_ascii().to_string());
     }
 }
 
@@ -67,10 +67,10 @@ fn what_two_readers_may_read_differently_is_refused() {
 fn extensions_and_trailers_are_bounded() {
     let mut input = b"1;".to_vec();
     input.extend(std::iter::repeat_n(b'a', 17 * 1024));
-    assert_eq!(decode(&input, 512), Err(BadMessage("chunk extensions are longer than 16 KiB")));
+    assert_eq!(decode(&input, 512), Err(BadMessage::new("chunk extensions are longer than 16 KiB")));
     let mut input = b"0\r\n".to_vec();
     input.extend(std::iter::repeat_n(b'a', 17 * 1024));
-    assert_eq!(decode(&input, 512), Err(BadMessage("the trailer section is longer than 16 KiB")));
+    assert_eq!(decode(&input, 512), Err(BadMessage::new("the trailer section is longer than 16 KiB")));
 }
 
 proptest! {
