@@ -93,6 +93,8 @@ catalogue! {
         "dial the application's own address and port; a redirect other than the mesh's may be in the way";
     PortNotInService = 2018, "the Service has no port of the number dialled",
         "call a port of the Service: kubectl get service";
+    FaultInjected = 2019, "a rule of a VirtualService made the request fail on purpose",
+        "remove fault.abort from the rule, or lower its percentage";
 
     InvalidValue = 3001, "a value cannot be used",
         "correct the value";
@@ -228,6 +230,8 @@ reasons! {
     NoCertificate = "no-certificate", 503, 14, NoCertificate;
     /// Not for this pod's application.
     Misdirected = "misdirected", 421, 14, Misdirected;
+    /// On purpose. The rule says with which status; these stand for the row.
+    Fault = "fault", 503, 14, FaultInjected;
 }
 
 #[cfg(test)]

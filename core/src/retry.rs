@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Most attempts after the first that a rule may ask for: beyond it a retry storm costs more than it saves.
 pub const ATTEMPTS_MAX: u32 = 10;
 
-/// How often, and on what.
+/// How often, on what, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts after the first, at most [`ATTEMPTS_MAX`]; 0 is never.
@@ -14,6 +14,26 @@ pub struct RetryPolicy {
     pub per_try_timeout: Option<Duration>,
     /// What counts as a failure.
     pub on: RetryOn,
+    /// Pause before the second attempt, doubled before each further one.
+    pub backoff: Duration,
+    /// Whether an attempt may leave the locality of the one before.
+    pub remote_localities: bool,
+    /// Whether an attempt goes elsewhere than those before, as long as there is somewhere else.
+    pub elsewhere: bool,
+}
+
+impl Default for RetryPolicy {
+    /// Never; the rest is what peers assume where a policy says no more.
+    fn default() -> RetryPolicy {
+        RetryPolicy {
+            attempts: 0,
+            per_try_timeout: None,
+            on: RetryOn::default(),
+            backoff: Duration::from_millis(25),
+            remote_localities: false,
+            elsewhere: true,
+        }
+    }
 }
 
 impl RetryPolicy {
@@ -53,6 +73,7 @@ enum Condition {
     ServerError,
     GatewayError,
     Reset,
+    ResetBeforeRequest,
     ConnectFailure,
     RefusedStream,
     Conflict,
@@ -82,6 +103,8 @@ impl RetryOn {
         let conditions = list
             .split(',')
             .map(str::trim)
+            // The codes it announces stand beside it.
+            .filter(|word| *word != "retriable-status-codes")
             .map(|word| Condition::parse(word).ok_or_else(|| word.to_string()))
             .collect::<Result<_, _>>()?;
         Ok(RetryOn { conditions })
@@ -99,6 +122,7 @@ impl Condition {
             "5xx" => Condition::ServerError,
             "gateway-error" => Condition::GatewayError,
             "reset" => Condition::Reset,
+            "reset-before-request" => Condition::ResetBeforeRequest,
             "connect-failure" => Condition::ConnectFailure,
             "refused-stream" => Condition::RefusedStream,
             "retriable-4xx" => Condition::Conflict,
@@ -119,6 +143,7 @@ impl Condition {
             Condition::ServerError => no_answer || matches!(outcome, Outcome::Status(500..=599)),
             Condition::GatewayError => no_answer || matches!(outcome, Outcome::Status(502..=504)),
             Condition::Reset => no_answer,
+            Condition::ResetBeforeRequest => matches!(outcome, Outcome::ConnectFailed | Outcome::RefusedStream),
             Condition::ConnectFailure => outcome == Outcome::ConnectFailed,
             Condition::RefusedStream => outcome == Outcome::RefusedStream,
             Condition::Conflict => outcome == Outcome::Status(409),

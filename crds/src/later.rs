@@ -23,7 +23,6 @@ pub(crate) enum Shape {
     Strings,
     Text,
     Integer,
-    Boolean,
 }
 
 /// Names and shapes of the later fields of one struct.
@@ -64,7 +63,6 @@ impl Shape {
             Shape::Strings => json!({"type": "array", "items": {"type": "string"}}),
             Shape::Text => json!({"type": "string"}),
             Shape::Integer => json!({"type": "integer"}),
-            Shape::Boolean => json!({"type": "boolean"}),
         };
         schema["description"] = json!(description);
         schema

@@ -4,14 +4,18 @@
 //! `apiVersion` changes. What this release does not act on is refused, see [`later`](crate::later).
 
 mod condition;
+mod cors;
 mod destination;
+mod fault;
 mod filter;
 mod headers;
 mod redirect;
 mod rewrite;
 
 pub use condition::{HttpMatch, StringMatch};
+pub use cors::CorsPolicy;
 pub use destination::{Destination, PortSelector, RouteDestination};
+pub use fault::{Abort, Delay, Fault, Percent};
 pub use filter::{Filters, Retries};
 pub use headers::{HeaderOperations, Headers};
 pub use redirect::{Body, DirectResponse, Redirect};

@@ -1,7 +1,7 @@
 //! Whether a request goes on: what each side of the proxy says to that, whatever the version of HTTP.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::uri::Authority;
 use tulle_core::route::RequestView;
@@ -21,18 +21,20 @@ pub(crate) trait Admission {
     fn judges_paths(&self) -> bool;
     /// Judges a request and decides where it goes.
     fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Self::Ticket, Reply<Self::Given>>;
+    /// How long a rule holds up the request, or the answer to it.
+    fn delay(&self, admitted: &Result<Self::Ticket, Reply<Self::Given>>) -> Option<Duration>;
     /// What a rule changes of an admitted request.
     fn changes<'a>(&self, ticket: &'a Self::Ticket) -> Option<Changes<'a>>;
     /// Logs and counts a refusal, and words the answer.
     fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> Answer;
     /// Logs and counts what a rule answers.
-    fn give(&self, given: Self::Given, started: Instant) -> Answer;
+    fn give(&self, given: Self::Given, started: Instant, grpc: bool) -> Answer;
 
     /// What the caller gets.
     fn reply(&self, reply: Reply<Self::Given>, started: Instant, grpc: bool) -> Answer {
         match reply {
             Reply::Refusal(refusal) => self.refuse(&refusal, started, grpc),
-            Reply::Rule(given) => self.give(given, started),
+            Reply::Rule(given) => self.give(given, started, grpc),
         }
     }
 }

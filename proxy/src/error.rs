@@ -78,15 +78,23 @@ impl fmt::Display for FailureId {
 
 /// The answer for a failure.
 pub(crate) fn answer(failure: &Failure, id: FailureId, grpc: bool) -> Answer {
+    answer_as(failure, id, (failure.reason.status(), grpc.then(|| failure.reason.grpc_status())))
+}
+
+/// The answer for a failure with statuses of its own: HTTP's, and gRPC's for a gRPC caller.
+pub(crate) fn answer_as(failure: &Failure, id: FailureId, (status, grpc): (u16, Option<u32>)) -> Answer {
     let mut headers = HeaderMap::with_capacity(4);
     let told = format!("{}; code={}; id={id}", failure.reason.as_str(), failure.code.as_str());
     headers.insert(TULLE_ERROR, visible(&told));
     if failure.unprocessed() {
         headers.insert(UNPROCESSED, HeaderValue::from_static("1"));
     }
-    let status = StatusCode::from_u16(failure.reason.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let answer = Answer::new(status, headers);
-    if grpc { answer.into_grpc(failure.reason.grpc_status(), told.as_bytes()) } else { answer }
+    match grpc {
+        Some(status) => answer.into_grpc(status, told.as_bytes()),
+        None => answer,
+    }
 }
 
 #[cfg(test)]

@@ -11,10 +11,12 @@ fn what_counts_as_a_failure() {
         ),
         ("gateway-error", &[O::Status(502), O::Status(504), O::RefusedStream], &[O::Status(500)]),
         ("reset", &[O::Reset, O::ConnectFailed, O::Timeout], &[O::Status(503)]),
+        ("reset-before-request", &[O::ConnectFailed, O::RefusedStream], &[O::Reset, O::Timeout]),
         ("connect-failure", &[O::ConnectFailed], &[O::Reset, O::RefusedStream, O::Timeout]),
         ("refused-stream", &[O::RefusedStream], &[O::Reset]),
         ("retriable-4xx", &[O::Status(409)], &[O::Status(400), O::Status(404)]),
         ("unavailable, internal", &[O::Grpc(14), O::Grpc(13)], &[O::Grpc(1), O::Status(503)]),
+        ("retriable-status-codes,503", &[O::Status(503)], &[O::Status(500)]),
         ("429,503", &[O::Status(429), O::Status(503)], &[O::Status(500)]),
     ];
     for (list, yes, no) in rows {
@@ -47,7 +49,7 @@ fn the_default_repeats_only_what_was_not_processed() {
 
 #[test]
 fn attempts_after_the_first() {
-    let policy = |attempts| RetryPolicy { attempts, per_try_timeout: None, on: RetryOn::default() };
+    let policy = |attempts| RetryPolicy { attempts, ..RetryPolicy::default() };
     let due = |attempts, done| policy(attempts).again(done, Outcome::ConnectFailed);
     assert_eq!([due(0, 1), due(1, 1), due(1, 2), due(2, 2), due(2, 3)], [false, true, false, true, false]);
     assert!(!policy(5).again(1, Outcome::Status(200)));

@@ -1,7 +1,9 @@
 //! VirtualService.
 
 mod condition;
+mod cors;
 mod destination;
+mod fault;
 mod filter;
 mod headers;
 mod redirect;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Headers, Rewrite};
+use super::{CorsPolicy, Fault, Headers, Rewrite};
 use crate::later::{Later, Rest, Shape, refuse};
 use crate::schema::DURATION_PATTERN;
 
@@ -28,24 +28,31 @@ pub struct Filters {
     /// Changes of header lines, after those of the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Headers>,
+
+    /// Trouble on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+
+    /// Pages of other origins that may call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors_policy: Option<CorsPolicy>,
 }
 
 const LATER_FILTERS: Later = &[
-    ("fault", Shape::Object),
     ("mirror", Shape::Object),
     ("mirrors", Shape::Objects),
     ("mirrorPercent", Shape::Integer),
     ("mirrorPercentage", Shape::Object),
-    ("corsPolicy", Shape::Object),
 ];
 
 /// Repetition of failed attempts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_RETRIES))]
+#[schemars(transform = refuse(&[]))]
 #[serde(rename_all = "camelCase")]
 pub struct Retries {
-    /// Attempts after the first. 0 switches retries off.
+    /// Attempts after the first. 0 or absent switches retries off.
     #[schemars(range(min = 0, max = 10))]
+    #[serde(default)]
     pub attempts: i64,
 
     /// Limit for each attempt, e.g. `2s`. Absent: the rule's timeout.
@@ -54,19 +61,26 @@ pub struct Retries {
     pub per_try_timeout: Option<String>,
 
     /// What counts as a failure, comma-separated: `5xx`, `gateway-error`, `reset`, `connect-failure`, `refused-stream`,
-    /// `retriable-4xx`, `cancelled`, `deadline-exceeded`, `resource-exhausted`, `unavailable`, `internal`, or status codes.
+    /// `reset-before-request`, `retriable-4xx`, `retriable-status-codes`, `cancelled`, `deadline-exceeded`, `resource-exhausted`, `unavailable`, `internal`, or status codes.
     /// Absent: `connect-failure,refused-stream,unavailable,cancelled`.
     #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<String>,
 
+    /// Whether an attempt may go to another locality than the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_remote_localities: Option<bool>,
+
+    /// Whether an attempt goes to another endpoint than those before, as long as there is one. Absent: it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ignore_previous_hosts: Option<bool>,
+
+    /// Pause before the first repetition, doubled before each further one, e.g. `25ms`.
+    #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<String>,
+
     /// Fields unknown to this release.
     #[serde(flatten)]
     pub rest: Rest,
 }
-
-const LATER_RETRIES: Later = &[
-    ("retryRemoteLocalities", Shape::Boolean),
-    ("retryIgnorePreviousHosts", Shape::Boolean),
-    ("backoff", Shape::Text),
-];

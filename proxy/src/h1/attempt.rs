@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tulle_core::route::filter::headers::HeaderEdits;
 
@@ -85,6 +86,19 @@ impl<'a> Exchange<'a> {
             self.answer.clear();
         }
         std::future::poll_fn(|cx| self.poll_attempt(cx, upstream)).await
+    }
+
+    /// Holds the request up, as a rule may ask.
+    pub(super) async fn hold(&mut self, delay: Duration) -> Result<(), AttemptError> {
+        let mut sleep = std::pin::pin!(tokio::time::sleep(delay));
+        std::future::poll_fn(|cx| match sleep.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => match self.poll_caller(cx) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            },
+        })
+        .await
     }
 
     fn poll_attempt(&mut self, cx: &mut Context<'_>, upstream: &mut Wire) -> Poll<Result<ResponseFacts, AttemptError>> {

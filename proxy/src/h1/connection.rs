@@ -99,6 +99,12 @@ async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R>, drain: &
     let Request { admitted, facts, out, started } = request;
     let request = Message::new(out, facts.framing, facts.framing == head::Framing::Chunked, true);
     let mut exchange = Exchange::new(caller, request, facts, drain.is_draining());
+    // Boxed: hardly any request is held up, and every connection would have room for a timer.
+    if let Some(delay) = role.delay(&admitted)
+        && Box::pin(exchange.hold(delay)).await.is_err()
+    {
+        return Ok(Answered::Abort);
+    }
     let reply = match admitted {
         Ok(ticket) => {
             exchange.edits = role.changes(&ticket).and_then(|changes| changes.response).cloned();

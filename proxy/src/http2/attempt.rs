@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::ResponseFuture;
@@ -76,6 +77,17 @@ impl Exchange {
         let mut upload = Upload { to, over: self.request.is_closed() };
         let response = std::future::poll_fn(|cx| self.poll_attempt(cx, &mut answer, &mut upload)).await?;
         Ok(Started { response, upload })
+    }
+
+    /// Holds the request up, as a rule may ask.
+    pub(super) async fn hold(&mut self, delay: Duration) -> Result<(), AttemptError> {
+        let mut sleep = std::pin::pin!(tokio::time::sleep(delay));
+        std::future::poll_fn(|cx| match (sleep.as_mut().poll(cx), self.respond.poll_reset(cx)) {
+            (_, Poll::Ready(_)) => Poll::Ready(Err(AttemptError::CallerGone)),
+            (Poll::Ready(()), _) => Poll::Ready(Ok(())),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+        })
+        .await
     }
 
     /// Begins the request again, for another attempt. False: its beginning is gone.

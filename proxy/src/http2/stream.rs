@@ -76,7 +76,14 @@ pub(super) fn serve<R: Role>(
     let mut exchange = Exchange { head: Head::new(parts), request: Flow::request(body), respond };
     async move {
         let grpc = exchange.head.is_grpc();
-        let reply = match admit(role, &mut exchange.head, started) {
+        let admitted = admit(role, &mut exchange.head, started);
+        // Boxed, so that streams that are not held up have no room for a timer.
+        if let Some(delay) = role.delay(&admitted)
+            && Box::pin(exchange.hold(delay)).await.is_err()
+        {
+            return;
+        }
+        let reply = match admitted {
             Ok(ticket) => match role.forward(&ticket, &mut exchange).await {
                 Ok(lease) => {
                     let cells = role.answered(&ticket, &lease);

@@ -20,7 +20,7 @@ fn pattern(length: usize) -> Bytes {
 }
 
 fn retry(attempts: u32, on: &str) -> Option<Rules> {
-    let retry = RetryPolicy { attempts, per_try_timeout: None, on: RetryOn::parse(on).unwrap() };
+    let retry = RetryPolicy { attempts, on: RetryOn::parse(on).unwrap(), ..RetryPolicy::default() };
     Some(Rules { timeout: None, retry: Some(retry) })
 }
 

@@ -53,11 +53,15 @@ impl Admission for Inbound<'_> {
         Ok(Ticket { started, _active: active, logged })
     }
 
+    fn delay(&self, _admitted: &Result<Ticket, Reply<Infallible>>) -> Option<Duration> {
+        None
+    }
+
     fn changes<'a>(&self, _ticket: &'a Ticket) -> Option<Changes<'a>> {
         None
     }
 
-    fn give(&self, given: Infallible, _started: Instant) -> Answer {
+    fn give(&self, given: Infallible, _started: Instant, _grpc: bool) -> Answer {
         match given {}
     }
 

@@ -13,7 +13,7 @@ use tulle_core::route::{Action, RequestView};
 use tulle_core::snapshot::{Backend, Destination, Endpoint, PodTarget, Port, Service, Snapshot, Target, Transport};
 
 use super::Connection;
-use super::filter::{self, Extra, Given};
+use super::filter::{Call, Extra, Given};
 use crate::admission::Changes;
 use crate::error::Failure;
 use crate::upstream::{Upstream, load};
@@ -61,8 +61,15 @@ impl Decision {
             path: extra.and_then(|extra| extra.path.as_deref()),
             authority: edits.and_then(|edits| edits.authority.as_ref()),
             request: edits.and_then(|edits| edits.request.as_deref()),
-            response: edits.and_then(|edits| edits.response.as_ref()),
+            response: extra
+                .and_then(|extra| extra.response.as_ref())
+                .or_else(|| edits.and_then(|edits| edits.response.as_ref())),
         })
+    }
+
+    /// How long the rule holds the request up.
+    pub(crate) fn delay(&self) -> Option<Duration> {
+        self.extra.as_ref().and_then(|extra| extra.delay)
     }
 
     fn retry(&self) -> Option<&RetryPolicy> {
@@ -96,14 +103,19 @@ pub(crate) fn request(connection: &Connection, request: &impl RequestView) -> Re
         let rule = port.routes.select(request).ok_or_else(|| {
             Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
         })?;
+        let call = Call { worker, service: &service.name, rule, request };
+        let prelude = match call.prelude() {
+            Ok(prelude) => prelude,
+            Err(given) => return Ok(Course::Answer(given)),
+        };
         let Action::Forward(branches) = &rule.action else {
-            let answer = filter::answer(rule, request, port.number)?;
-            return Ok(Course::Answer(Box::new(Given::new(worker, &service.name, rule, request, answer))));
+            return call.answer(prelude, port.number).map(Course::Answer);
         };
         let branch = branches.pick(worker.draw());
         let backend = backend(worker, &branch.destination)?;
         let lane = worker.lane((service, port), Some((rule, branch)), backend);
-        Ok(Course::Forward(Decision { lane, extra: filter::extra(rule, request)? }))
+        let extra = call.extra(prelude, &lane)?;
+        Ok(Course::Forward(Decision { lane, extra }))
     })
 }
 

@@ -1,116 +1,172 @@
 //! What the filters of a rule make of one request. Nothing in here is paid for by a rule without any.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tulle_core::codes::Reason;
 use tulle_core::grpc;
 use tulle_core::name::ServiceRef;
+use tulle_core::route::filter::cors::Cors;
 use tulle_core::route::filter::direct::DirectResponse;
+use tulle_core::route::filter::fault::{Abort, Injected};
+use tulle_core::route::filter::headers::HeaderEdits;
 use tulle_core::route::filter::redirect::Redirect;
 use tulle_core::route::filter::rewrite::BadRewrite;
-use tulle_core::route::{Action, Filters, RequestView, Rule};
+use tulle_core::route::{Action, RequestView, Rule};
 
 use super::request;
 use crate::access_log::Logged;
 use crate::answer::{Answer, edit, is_grpc};
 use crate::error::Failure;
 use crate::metrics::Labels;
-use crate::worker::Worker;
+use crate::worker::{Lane, Worker};
+
+/// A request and the rule that took it.
+pub(super) struct Call<'a, R, D> {
+    pub(super) worker: &'a Worker,
+    /// The Service as dialled.
+    pub(super) service: &'a ServiceRef,
+    pub(super) rule: &'a Rule<D>,
+    pub(super) request: &'a R,
+}
+
+/// What CORS and fault make of a request before its rule decides.
+#[derive(Debug, Default)]
+pub(super) struct Prelude {
+    /// What CORS changes of the answer.
+    cors: Option<HeaderEdits>,
+    delay: Option<Duration>,
+}
 
 /// What of a forwarded request is decided for it alone.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
     /// The path for the upstream.
     pub(super) path: Option<String>,
+    /// Changes of the answer, those of the lane among them.
+    pub(super) response: Option<Arc<HeaderEdits>>,
+    pub(super) delay: Option<Duration>,
 }
 
-/// What is decided for this request alone; `None`: nothing.
-pub(super) fn extra<D>(rule: &Rule<D>, request: &impl RequestView) -> Result<Option<Box<Extra>>, Failure> {
-    let Filters { rewrite: Some(rewrite), .. } = &rule.filters else { return Ok(None) };
-    let path = rewrite.apply(request.path(), rule.matched(request)).map_err(|bad| no_path(rule, &bad))?;
-    Ok(Some(Box::new(Extra { path: Some(path) })))
-}
-
-/// A rule's own answer, with what is counted and logged of it.
+/// What a rule answers.
 #[derive(Debug)]
 pub(crate) struct Given {
+    /// After so long.
+    pub(super) delay: Option<Duration>,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// An answer like any other.
+    Answer(Box<Said>),
+    /// A failure on purpose.
+    Abort(Abort, Failure),
+}
+
+/// An answer, with what is counted and logged of it.
+#[derive(Debug)]
+pub(super) struct Said {
     pub(super) labels: Labels,
     pub(super) service: ServiceRef,
     pub(super) logged: Option<Logged>,
     pub(super) answer: Answer,
 }
 
-impl Given {
-    pub(super) fn new<D>(
-        worker: &Worker,
-        service: &ServiceRef,
-        rule: &Rule<D>,
-        request: &impl RequestView,
-        answer: Answer,
-    ) -> Self {
-        let labels = request::labels(worker, service, Some(&rule.name), None, false);
-        let logged = worker.shared.access_log.is_on().then(|| Logged::new(request.method(), request.path()));
-        Self { labels, service: service.clone(), logged, answer }
-    }
-}
-
-/// The answer of a rule that forwards nothing.
-pub(super) fn answer<D>(rule: &Rule<D>, request: &impl RequestView, dialled_port: u16) -> Result<Answer, Failure> {
-    match &rule.action {
-        Action::Redirect(to) => redirect(rule, to, request, dialled_port),
-        Action::Answer(with) => Ok(direct(rule, with, request)),
-        Action::Forward(_) => Err(Failure::new(Reason::NoRoute, format!("{} forwards", rule.name))),
-    }
-}
-
-/// The answer of a rule that sends its callers elsewhere.
-fn redirect<D>(
-    rule: &Rule<D>,
-    redirect: &Redirect,
-    request: &impl RequestView,
-    dialled_port: u16,
-) -> Result<Answer, Failure> {
-    let location =
-        redirect.location(request, dialled_port, rule.matched(request)).map_err(|bad| no_path(rule, &bad))?;
-    let value = HeaderValue::from_bytes(location.as_bytes())
-        .map_err(|_| Failure::new(Reason::BadRequest, format!("{}: the new address is no header value", rule.name)))?;
-    let headers = HeaderMap::from_iter([(header::LOCATION, value)]);
-    let answer = Answer::new(status(redirect.status), headers);
-    Ok(finish(rule, request, answer, location.as_bytes()))
-}
-
-/// The answer of a rule that gives it itself.
-fn direct<D>(rule: &Rule<D>, direct: &DirectResponse, request: &impl RequestView) -> Answer {
-    let mut answer = Answer::new(status(direct.status), HeaderMap::new());
-    if !direct.body.is_empty() {
-        answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        answer.body = Bytes::clone(&direct.body);
-    }
-    finish(rule, request, answer, &direct.body)
-}
-
-/// Words an answer for its caller, and changes it as the rule says. `message` is what a gRPC caller is told in words.
-fn finish<D>(rule: &Rule<D>, request: &impl RequestView, answer: Answer, message: &[u8]) -> Answer {
-    let mut answer = if is_grpc(request) {
-        {
-            let status = grpc::from_http(answer.status.as_u16());
-            answer.into_grpc(status, message)
+impl<R: RequestView, D> Call<'_, R, D> {
+    /// What comes before the rule's action, or the answer that ends it there: a preflight's, or a fault.
+    pub(super) fn prelude(&self) -> Result<Prelude, Box<Given>> {
+        let mut prelude = Prelude::default();
+        match self.rule.filters.cors.as_ref().map(|cors| cors.judge(self.request)) {
+            None => {}
+            Some(Cors::Go(edits)) => prelude.cors = Some(edits),
+            Some(Cors::Answer(headers)) => {
+                let answer = Answer::new(StatusCode::OK, headers.into_iter().collect());
+                return Err(Box::new(Given { delay: None, what: What::Answer(self.say(answer)) }));
+            }
         }
-    } else {
-        answer
-    };
-    if let Some(edits) = &rule.filters.edits.response {
-        edit(&mut answer.headers, edits);
+        if let Some(fault) = &self.rule.filters.fault {
+            let Injected { delay, abort } = fault.inject(self.worker.draw(), self.worker.draw());
+            prelude.delay = delay;
+            if let Some(abort) = abort {
+                let failure = Failure::new(Reason::Fault, format!("{} injects it", self.rule.name));
+                return Err(Box::new(Given { delay, what: What::Abort(abort, failure) }));
+            }
+        }
+        Ok(prelude)
     }
-    answer
+
+    /// What is decided for this request alone; `None`: nothing.
+    pub(super) fn extra(&self, prelude: Prelude, lane: &Lane) -> Result<Option<Box<Extra>>, Failure> {
+        let Prelude { cors, delay } = prelude;
+        let rewrite = self.rule.filters.rewrite.as_ref();
+        if cors.is_none() && delay.is_none() && rewrite.is_none() {
+            return Ok(None);
+        }
+        let rewritten = rewrite.map(|rewrite| rewrite.apply(self.request.path(), self.rule.matched(self.request)));
+        let path = rewritten.transpose().map_err(|bad| self.no_path(&bad))?;
+        let of_lane = lane.edits().and_then(|edits| edits.response.as_deref());
+        let response = cors.map(|cors| Arc::new(of_lane.cloned().unwrap_or_default().then(&cors)));
+        Ok(Some(Box::new(Extra { path, response, delay })))
+    }
+
+    /// The answer of a rule that forwards nothing.
+    pub(super) fn answer(&self, prelude: Prelude, dialled_port: u16) -> Result<Box<Given>, Failure> {
+        let (answer, message) = match &self.rule.action {
+            Action::Redirect(to) => self.redirect(to, dialled_port)?,
+            Action::Answer(with) => self.direct(with),
+            Action::Forward(_) => unreachable!("its caller forwards"),
+        };
+        let mut answer = if is_grpc(self.request) {
+            let status = grpc::from_http(answer.status.as_u16());
+            answer.into_grpc(status, &message)
+        } else {
+            answer
+        };
+        for edits in self.rule.filters.edits.response.as_deref().into_iter().chain(&prelude.cors) {
+            edit(&mut answer.headers, edits);
+        }
+        Ok(Box::new(Given { delay: prelude.delay, what: What::Answer(self.say(answer)) }))
+    }
+
+    /// An answer, and what a gRPC caller is told in words.
+    fn redirect(&self, to: &Redirect, dialled_port: u16) -> Result<(Answer, Bytes), Failure> {
+        let location = to
+            .location(self.request, dialled_port, self.rule.matched(self.request))
+            .map_err(|bad| self.no_path(&bad))?;
+        let value = HeaderValue::from_bytes(location.as_bytes()).map_err(|_| {
+            Failure::new(Reason::BadRequest, format!("{}: the new address is no header value", self.rule.name))
+        })?;
+        let headers = HeaderMap::from_iter([(header::LOCATION, value)]);
+        Ok((Answer::new(status(to.status), headers), location.into()))
+    }
+
+    /// See [`redirect`](Self::redirect).
+    fn direct(&self, direct: &DirectResponse) -> (Answer, Bytes) {
+        let mut answer = Answer::new(status(direct.status), HeaderMap::new());
+        if !direct.body.is_empty() {
+            answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            answer.body = direct.body.clone();
+        }
+        (answer, direct.body.clone())
+    }
+
+    fn say(&self, answer: Answer) -> Box<Said> {
+        let Self { worker, service, rule, request } = self;
+        let logged = worker.shared.access_log.is_on().then(|| Logged::new(request.method(), request.path()));
+        let labels = request::labels(worker, service, Some(&rule.name), None, false);
+        Box::new(Said { labels, service: ServiceRef::clone(service), logged, answer })
+    }
+
+    fn no_path(&self, bad: &BadRewrite) -> Failure {
+        Failure::new(Reason::BadRequest, format!("{}: {bad}", self.rule.name))
+    }
 }
 
 fn status(status: u16) -> StatusCode {
     StatusCode::from_u16(status).expect("the parser reads final statuses only")
-}
-
-fn no_path<D>(rule: &Rule<D>, bad: &BadRewrite) -> Failure {
-    Failure::new(Reason::BadRequest, format!("{}: {bad}", rule.name))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tulle_core::route::RequestView;
 
 use super::Connection;
 use super::decide::{self, Course, Decision};
-use super::filter::Given;
+use super::filter::{Given, Said, What};
 use crate::access_log::{Entry, Logged};
 use crate::admission::{Admission, Changes, Reply};
 use crate::answer::Answer;
@@ -44,13 +44,29 @@ impl Admission for Outbound<'_> {
         Ok(Ticket { decision, started, _active: active, logged })
     }
 
+    fn delay(&self, admitted: &Result<Ticket, Reply<Box<Given>>>) -> Option<Duration> {
+        match admitted {
+            Ok(ticket) => ticket.decision.delay(),
+            Err(Reply::Rule(given)) => given.delay,
+            Err(Reply::Refusal(_)) => None,
+        }
+    }
+
     fn changes<'a>(&self, ticket: &'a Ticket) -> Option<Changes<'a>> {
         ticket.decision.changes()
     }
 
-    fn give(&self, given: Box<Given>, started: Instant) -> Answer {
-        let Given { labels, service, logged, answer } = *given;
-        let (worker, status, latency) = (&self.0.worker, answer.status.as_u16(), started.elapsed());
+    fn give(&self, given: Box<Given>, started: Instant, grpc: bool) -> Answer {
+        let worker = &self.0.worker;
+        let Said { labels, service, logged, answer } = match given.what {
+            What::Answer(said) => *said,
+            What::Abort(abort, failure) => {
+                let id = worker.failure_id();
+                log_refused(worker, id, &failure);
+                return error::answer_as(&failure, id, (abort.http_status(), grpc.then(|| abort.grpc_status())));
+            }
+        };
+        let (status, latency) = (answer.status.as_u16(), started.elapsed());
         // Found each time: what a rule answers goes nowhere, so no lane keeps its counters.
         worker.metrics.http(labels).answered(status, latency);
         if let Some(logged) = &logged {

@@ -52,7 +52,8 @@ impl Rewrite {
     /// The new path has no normal form, or is too long.
     pub fn apply(&self, path: &str, matched: Matched) -> Result<String, BadRewrite> {
         match self {
-            _ if path == "*" => Ok(path.to_owned()), // OPTIONS * asks the server itself (RFC 9112 §3.2.4)
+            // OPTIONS * asks the server itself, and CONNECT has no path (RFC 9112 §3.2.3, §3.2.4).
+            _ if !path.starts_with('/') => Ok(path.to_owned()),
             Rewrite::Path(replacement) => matched.replace(path, replacement),
             Rewrite::Regex(rewrite) => rewrite.apply(path),
         }

@@ -38,7 +38,12 @@ fn uri(written: &written::StringMatch) -> Result<StringMatch, SpecError> {
 }
 
 fn whole(written: Option<&written::StringMatch>, field: &str) -> Result<Option<StringMatch>, SpecError> {
-    written.map(|written| string(written)?.ok_or_else(no_comparison)).transpose().at(field)
+    written.map(comparison).transpose().at(field)
+}
+
+/// A string that must be compared, and not merely be there.
+pub(super) fn comparison(written: &written::StringMatch) -> Result<StringMatch, SpecError> {
+    string(written)?.ok_or_else(no_comparison)
 }
 
 fn no_comparison() -> SpecError {

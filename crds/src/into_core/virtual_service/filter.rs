@@ -5,7 +5,7 @@ use tulle_core::retry::{ATTEMPTS_MAX, RetryOn, RetryPolicy};
 use tulle_core::route::Filters;
 use tulle_core::route::filter::Edits;
 
-use super::{headers, rewrite};
+use super::{cors, fault, headers, rewrite};
 use crate::into_core::error::{At, SpecError};
 use crate::into_core::value::{duration, nothing_else};
 use crate::virtual_service as written;
@@ -19,6 +19,8 @@ pub(super) fn filters(written: &written::Filters) -> Result<Filters, SpecError> 
     Ok(Filters {
         timeout: timeout.filter(|timeout| !timeout.is_zero()),
         retry: written.retries.as_ref().map(retry).transpose().at("retries")?.filter(|retry| retry.attempts > 0),
+        cors: written.cors_policy.as_ref().map(cors::cors).transpose().at("corsPolicy")?,
+        fault: written.fault.as_ref().map(fault::fault).transpose().at("fault")?,
         rewrite,
         edits: Edits { authority: authority.or(edits.authority), ..edits },
         ..Filters::default()
@@ -39,5 +41,14 @@ fn retry(written: &written::Retries) -> Result<RetryPolicy, SpecError> {
             SpecError::new(Code::InvalidValue, format!("{word:?} is no retry condition")).under("retryOn")
         })?,
     };
-    Ok(RetryPolicy { attempts, per_try_timeout: per_try_timeout.filter(|limit| !limit.is_zero()), on })
+    let backoff = written.backoff.as_deref().map(duration).transpose().at("backoff")?;
+    let default = RetryPolicy::default();
+    Ok(RetryPolicy {
+        attempts,
+        per_try_timeout: per_try_timeout.filter(|limit| !limit.is_zero()),
+        on,
+        backoff: backoff.filter(|pause| !pause.is_zero()).unwrap_or(default.backoff),
+        remote_localities: written.retry_remote_localities.unwrap_or(default.remote_localities),
+        elsewhere: written.retry_ignore_previous_hosts.unwrap_or(default.elsewhere),
+    })
 }

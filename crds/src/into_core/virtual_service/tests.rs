@@ -1,9 +1,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tulle_core::retry::{RetryOn, RetryPolicy};
 use tulle_core::route::Action;
 use tulle_core::route::filter::Edits;
+use tulle_core::route::filter::fault::{Abort, Fault};
 use tulle_core::route::filter::headers::HeaderEdits;
+use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::filter::redirect::{RedirectPath, RedirectPort};
 use tulle_core::route::filter::rewrite::Rewrite;
 
@@ -338,4 +341,174 @@ fn durations_may_have_decimals() {
         let rule = parse(&with("timeout", json!(text)));
         assert_eq!(rule.filters.timeout, Some(Duration::from_nanos(nanoseconds)), "{text}");
     }
+}
+
+fn percent(value: f64) -> Percent {
+    Percent::new(value).unwrap()
+}
+
+#[test]
+fn a_fault_is_read() {
+    let second = Duration::from_secs(1);
+    let rows = [
+        (
+            json!({"delay": {"fixedDelay": "1s", "percentage": {"value": 0.1}}, "abort": {"httpStatus": 503, "percentage": {"value": 50}}}),
+            Fault { delay: Some((second, percent(0.1))), abort: Some((Abort::Http(503), percent(50.0))) },
+        ),
+        // No percentage is no fault.
+        (json!({"delay": {"fixedDelay": "1s"}}), Fault { delay: Some((second, percent(0.0))), abort: None }),
+        (
+            json!({"abort": {"grpcStatus": "UNAVAILABLE"}}),
+            Fault { delay: None, abort: Some((Abort::Grpc(14), percent(0.0))) },
+        ),
+        (
+            json!({"abort": {"httpStatus": 500, "percentage": {}}}),
+            Fault { delay: None, abort: Some((Abort::Http(500), percent(0.0))) },
+        ),
+        // The deprecated field, and which of both counts.
+        (
+            json!({"delay": {"fixedDelay": "1s", "percent": 7}}),
+            Fault { delay: Some((second, percent(7.0))), abort: None },
+        ),
+        (
+            json!({"delay": {"fixedDelay": "1s", "percent": 7, "percentage": {"value": 8}}}),
+            Fault { delay: Some((second, percent(8.0))), abort: None },
+        ),
+    ];
+    for (written, fault) in rows {
+        assert_eq!(parse(&with("fault", written.clone())).filters.fault, Some(fault), "{written}");
+    }
+}
+
+#[test]
+fn faults_with_a_mistake() {
+    let fault = |fault: Value| with("fault", fault);
+    let delay = |delay: Value| with("fault", json!({"delay": delay}));
+    let abort = |abort: Value| with("fault", json!({"abort": abort}));
+    refused(
+        virtual_service,
+        &[
+            (fault(json!({})), "TUL3003: spec.http[0].fault: has neither delay nor abort; give at least one"),
+            (
+                delay(json!({"fixedDelay": "0s"})),
+                "TUL3001: spec.http[0].fault.delay.fixedDelay: 0s is no delay from 1ms to 1h; correct the value",
+            ),
+            (
+                delay(json!({"fixedDelay": "61m"})),
+                "TUL3001: spec.http[0].fault.delay.fixedDelay: 61m is no delay from 1ms to 1h; correct the value",
+            ),
+            (
+                delay(json!({"fixedDelay": "1s", "percentage": {"value": 100.5}})),
+                "TUL3001: spec.http[0].fault.delay.percentage.value: 100.5 is no percentage; use 0 to 100",
+            ),
+            (
+                delay(json!({"fixedDelay": "1s", "percent": -1})),
+                "TUL3001: spec.http[0].fault.delay.percent: -1 is no percentage; use 0 to 100",
+            ),
+            (
+                abort(json!({"percentage": {"value": 1}})),
+                "TUL3001: spec.http[0].fault.abort: has not exactly one of httpStatus and grpcStatus; give one of them",
+            ),
+            (
+                abort(json!({"httpStatus": 600})),
+                "TUL3001: spec.http[0].fault.abort.httpStatus: 600 is no final status; use 200 to 599",
+            ),
+            (
+                abort(json!({"grpcStatus": "14"})),
+                "TUL3001: spec.http[0].fault.abort.grpcStatus: \"14\" is no gRPC status; use its name, such as UNAVAILABLE",
+            ),
+            (
+                abort(json!({"httpStatus": 500, "http2Error": "x"})),
+                "TUL3002: spec.http[0].fault.abort.http2Error: is not supported by this release; remove the field",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_cors_policy_is_read() {
+    let rule = parse(&with(
+        "corsPolicy",
+        json!({
+            "allowOrigins": [{"exact": "https://a"}, {"prefix": "https://b"}, {"regex": "https://c.*"}],
+            "allowMethods": ["GET", "PUT"], "allowHeaders": ["x-a", "*"], "exposeHeaders": ["x-b"],
+            "maxAge": "24h", "allowCredentials": true, "unmatchedPreflights": "IGNORE",
+        }),
+    ));
+    let cors = rule.filters.cors.unwrap();
+    assert_eq!(cors.origins[..2], [StringMatch::Exact("https://a".into()), StringMatch::Prefix("https://b".into())]);
+    let lists = [cors.methods, cors.headers, cors.expose, cors.max_age];
+    assert_eq!(lists.map(Option::unwrap), ["GET,PUT", "x-a,*", "x-b", "86400"]);
+    assert_eq!((cors.origins.len(), cors.credentials, cors.forward_unmatched), (3, true, false));
+    // The deprecated list counts only where the other is absent.
+    let rows = [
+        (json!({"allowOrigin": ["https://a", "*"]}), vec!["https://a", "*"]),
+        (json!({"allowOrigin": ["https://a"], "allowOrigins": [{"exact": "https://b"}]}), vec!["https://b"]),
+        (json!({}), vec![]),
+    ];
+    for (written, origins) in rows {
+        let cors = parse(&with("corsPolicy", written.clone())).filters.cors.unwrap();
+        let origins: Vec<_> = origins.into_iter().map(|origin| StringMatch::Exact(origin.into())).collect();
+        assert_eq!((cors.origins, cors.forward_unmatched, cors.max_age), (origins, true, None), "{written}");
+    }
+}
+
+#[test]
+fn cors_policies_with_a_mistake() {
+    let cors = |cors: Value| with("corsPolicy", cors);
+    refused(
+        virtual_service,
+        &[
+            (
+                cors(json!({"allowOrigins": [{"exact": "a"}, {}]})),
+                "TUL3003: spec.http[0].corsPolicy.allowOrigins[1]: has none of exact, prefix and regex; give exactly one",
+            ),
+            (
+                cors(json!({"allowMethods": ["GET", "a b"]})),
+                "TUL3001: spec.http[0].corsPolicy.allowMethods[1]: \"a b\" is no method or header name; correct the value",
+            ),
+            (
+                cors(json!({"exposeHeaders": ["a\r\nb"]})),
+                "TUL3001: spec.http[0].corsPolicy.exposeHeaders[0]: \"a\\r\\nb\" is no method or header name; correct the value",
+            ),
+            (
+                cors(json!({"maxAge": "1 day"})),
+                "TUL3001: spec.http[0].corsPolicy.maxAge: \"1 day\" is not a duration; \
+                 write numbers with units, such as 500ms, 10s or 1m30s",
+            ),
+            (
+                cors(json!({"unmatchedPreflights": "DROP"})),
+                "TUL3001: spec.http[0].corsPolicy.unmatchedPreflights: \"DROP\" is no way to treat a preflight; use FORWARD or IGNORE",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn every_field_of_retries_is_read() {
+    let retry = |retries| parse(&with("retries", retries)).filters.retry;
+    let all = json!({
+        "attempts": 3, "perTryTimeout": "2s", "retryOn": "reset-before-request,503", "retryRemoteLocalities": true,
+        "retryIgnorePreviousHosts": false, "backoff": "100ms",
+    });
+    let policy = RetryPolicy {
+        attempts: 3,
+        per_try_timeout: Some(Duration::from_secs(2)),
+        on: RetryOn::parse("reset-before-request,503").unwrap(),
+        backoff: Duration::from_millis(100),
+        remote_localities: true,
+        elsewhere: false,
+    };
+    assert_eq!(retry(all), Some(policy));
+    let default = RetryPolicy { attempts: 1, ..RetryPolicy::default() };
+    assert_eq!(retry(json!({"attempts": 1, "backoff": "0s"})), Some(default));
+    assert_eq!(retry(json!({"perTryTimeout": "1s"})), None, "no attempts are no retries");
+    refused(
+        virtual_service,
+        &[(
+            with("retries", json!({"attempts": 1, "backoff": "soon"})),
+            "TUL3001: spec.http[0].retries.backoff: \"soon\" is not a duration; \
+             write numbers with units, such as 500ms, 10s or 1m30s",
+        )],
+    );
 }

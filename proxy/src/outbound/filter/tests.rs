@@ -1,11 +1,16 @@
 //! What rules do to requests and answers, over real sockets: a caller, two proxies with mutual TLS between them, applications.
 
-use http::{Method, StatusCode};
+use std::time::Duration;
+
+use http::{HeaderValue, Method, StatusCode};
 use tulle_core::route::filter::Edits;
+use tulle_core::route::filter::cors::CorsPolicy;
 use tulle_core::route::filter::direct::DirectResponse;
+use tulle_core::route::filter::fault::{Abort, Fault};
+use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::filter::redirect::{Redirect as To, RedirectPath, RedirectPort};
 use tulle_core::route::filter::rewrite::{RegexRewrite, Rewrite};
-use tulle_core::route::{Branch, Filters};
+use tulle_core::route::{Branch, Filters, StringMatch};
 use tulle_core::split::{Split, Weight};
 
 use super::testing::{Application, BOTH, Caller, Speaks, editing, edits, rule};
@@ -224,5 +229,172 @@ async fn a_long_fixed_answer_arrives_whole_though_its_request_does_not() {
         let mut caller = Caller::new(&mesh, speaks).await;
         let answer = caller.send(Method::POST, "/", &[], &[b'x'; 100_000]).await;
         assert!(answer.body() == body, "{speaks:?}: {} bytes", answer.body().len());
+    }
+}
+
+fn all() -> Percent {
+    Percent::ALL
+}
+
+#[tokio::test]
+async fn an_aborted_request_fails_as_the_rule_says_and_reaches_nobody() {
+    let abort =
+        |abort| Filters { fault: Some(Fault { delay: None, abort: Some((abort, all())) }), ..Filters::default() };
+    for speaks in BOTH {
+        let mut app = Application::start("app", &[]).await;
+        let rules = vec![
+            rule("/http", Action::to(0), abort(Abort::Http(418))),
+            rule("/grpc", Action::to(0), abort(Abort::Grpc(8))),
+            rule("/moved", redirect(RedirectPath::Same), abort(Abort::Http(500))),
+        ];
+        let mesh = Mesh::routed(&[app.address], rules);
+        let mut caller = Caller::new(&mesh, speaks).await;
+        for (path, status) in [("/http", 418), ("/grpc", 429), ("/moved", 500)] {
+            let answer = caller.get(path).await;
+            assert_eq!(answer.status().as_u16(), status, "{speaks:?} {path}");
+            assert!(
+                values(answer.headers(), "tulle-error")[0].starts_with("fault; code=TUL2019; id="),
+                "{speaks:?} {path}"
+            );
+        }
+        for (path, status) in [("/http.S/C", "2"), ("/grpc.S/C", "8")] {
+            let answer = caller.send(Method::POST, path, &[GRPC], b"").await;
+            assert_eq!(
+                (answer.status(), values(answer.headers(), "grpc-status")),
+                (StatusCode::OK, vec![status.to_owned()])
+            );
+        }
+        assert!(app.was_not_asked(), "{speaks:?}");
+        let refused = mesh
+            .caller
+            .metrics
+            .lock()
+            .refusals
+            .iter()
+            .map(|(labels, cells)| (labels.reason, cells.get()))
+            .collect::<Vec<_>>();
+        assert_eq!(refused, [("fault", 5)], "{speaks:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_delay_holds_requests_up_and_is_no_part_of_the_timeout() {
+    let long = Duration::from_millis(300);
+    let delay = |abort, timeout| Filters {
+        fault: Some(Fault { delay: Some((long, all())), abort }),
+        timeout,
+        ..Filters::default()
+    };
+    for speaks in BOTH {
+        let mut app = Application::start("app", &[]).await;
+        let short = Some(Duration::from_millis(200));
+        let rules = vec![
+            rule("/on", Action::to(0), delay(None, short)),
+            rule("/down", answers(503, "x"), delay(None, None)),
+            rule("/fail", Action::to(0), delay(Some((Abort::Http(500), all())), None)),
+            rule("/", Action::to(0), Filters::default()),
+        ];
+        let mesh = Mesh::routed(&[app.address], rules);
+        let mut caller = Caller::new(&mesh, speaks).await;
+        for (path, status) in [("/on", 200), ("/down", 503), ("/fail", 500)] {
+            let started = std::time::Instant::now();
+            assert_eq!(caller.get(path).await.status().as_u16(), status, "{speaks:?} {path}");
+            assert!(started.elapsed() >= long, "{speaks:?} {path}");
+        }
+        app.asked().await;
+        let started = std::time::Instant::now();
+        caller.get("/").await;
+        assert!(started.elapsed() < long, "{speaks:?}: no other rule is held up");
+    }
+}
+
+#[tokio::test]
+async fn a_share_of_requests_is_drawn() {
+    let quarter = Percent::new(25.0).unwrap();
+    let filters =
+        Filters { fault: Some(Fault { delay: None, abort: Some((Abort::Http(500), quarter)) }), ..Filters::default() };
+    let app = Application::start("app", &[]).await;
+    let mesh = Mesh::routed(&[app.address], vec![rule("/", Action::to(0), filters)]);
+    let mut caller = Caller::new(&mesh, Speaks::Http1).await;
+    let mut failed = 0;
+    for _ in 0..1000 {
+        failed += u32::from(caller.get("/").await.status() == StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    // Five standard deviations: one run in two million is outside by chance.
+    assert!((180..=320).contains(&failed), "{failed} of 1000");
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_while_it_is_held_up_is_not_forwarded() {
+    let fault = Fault { delay: Some((Duration::from_millis(300), all())), abort: None };
+    let mut app = Application::start("app", &[]).await;
+    let rules = vec![
+        rule("/held", Action::to(0), Filters { fault: Some(fault), ..Filters::default() }),
+        rule("/", Action::to(0), Filters::default()),
+    ];
+    let mesh = Mesh::routed(&[app.address], rules);
+    let mut held = Caller::new(&mesh, Speaks::Http2).await;
+    let gone = tokio::time::timeout(Duration::from_millis(100), held.get("/held")).await;
+    assert!(gone.is_err());
+    drop(held);
+    let mut caller = Caller::new(&mesh, Speaks::Http2).await;
+    let mut other = Caller::new(&mesh, Speaks::Http2).await;
+    caller.get("/held").await; // begun after the first, and over after it
+    other.get("/other").await;
+    let asked = [app.asked().await, app.asked().await].map(|asked| asked.uri().path().to_owned());
+    assert_eq!(asked, ["/held", "/other"]);
+    assert!(app.was_not_asked());
+}
+
+const PAGE: (&str, &str) = ("origin", "https://shop.example");
+
+#[tokio::test]
+async fn preflights_are_answered_for_the_application_and_answers_say_who_may_read_them() {
+    let cors = CorsPolicy {
+        origins: vec![StringMatch::Exact("https://shop.example".into())],
+        methods: Some(HeaderValue::from_static("PUT")),
+        credentials: true,
+        ..CorsPolicy::default()
+    };
+    for speaks in BOTH {
+        let mut app = Application::start("app", &[("access-control-allow-origin", "*"), ("vary", "accept")]).await;
+        let filters = |cors| Filters {
+            cors: Some(cors),
+            ..editing(Edits { response: edits(("x-by", "rule"), "x"), ..Edits::default() })
+        };
+        let forward = CorsPolicy { forward_unmatched: true, ..cors.clone() };
+        let rules = vec![
+            rule("/forward", Action::to(0), filters(forward)),
+            rule("/moved", redirect(RedirectPath::Same), filters(cors.clone())),
+            rule("/", Action::to(0), filters(cors.clone())),
+        ];
+        let mesh = Mesh::routed(&[app.address], rules);
+        let mut caller = Caller::new(&mesh, speaks).await;
+        let method = ("access-control-request-method", "PUT");
+        let preflight = caller.send(Method::OPTIONS, "/x", &[PAGE, method], b"").await;
+        assert_eq!((preflight.status(), preflight.body().len()), (StatusCode::OK, 0), "{speaks:?}");
+        assert_eq!(values(preflight.headers(), "access-control-allow-origin"), ["https://shop.example"]);
+        assert_eq!(values(preflight.headers(), "access-control-allow-methods"), ["PUT"]);
+        let unknown = caller.send(Method::OPTIONS, "/x", &[("origin", "https://evil.example"), method], b"").await;
+        assert!(!unknown.headers().contains_key("access-control-allow-origin"), "{speaks:?}: IGNORE");
+        assert!(app.was_not_asked(), "{speaks:?}");
+        let unknown =
+            caller.send(Method::OPTIONS, "/forward", &[("origin", "https://evil.example"), method], b"").await;
+        assert_eq!(unknown.body(), "app", "{speaks:?}: FORWARD");
+        let call = caller.send(Method::PUT, "/x", &[PAGE], b"body").await;
+        assert_eq!(values(call.headers(), "access-control-allow-origin"), ["https://shop.example"], "{speaks:?}");
+        assert_eq!(values(call.headers(), "access-control-allow-credentials"), ["true"], "{speaks:?}");
+        assert_eq!(
+            (values(call.headers(), "vary"), values(call.headers(), "x-by")),
+            (vec!["accept".into(), "origin".into()], vec!["rule".into()])
+        );
+        let plain = caller.get("/x").await;
+        assert_eq!(
+            values(plain.headers(), "access-control-allow-origin"),
+            ["*"],
+            "{speaks:?}: what the application says stays"
+        );
+        let moved = caller.send(Method::GET, "/moved", &[PAGE], b"").await;
+        assert_eq!(values(moved.headers(), "access-control-allow-origin"), ["https://shop.example"], "{speaks:?}");
     }
 }

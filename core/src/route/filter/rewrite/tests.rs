@@ -27,8 +27,9 @@ fn what_was_matched_is_replaced() {
         ("/api.", Prefix(4), "/a/", "/a/"),
         ("/api./x", Prefix(4), "/a/.", "/x"),
         ("/a%3Bb", Prefix(2), "/c", "/c%3Bb"),
-        // The server itself has no path.
+        // The server itself has no path, and neither has a tunnel.
         ("*", Whole, "/x", "*"),
+        ("", Prefix(1), "/x", ""),
     ];
     for (path, matched, replacement, expected) in rows {
         let rewrite = Rewrite::Path(replacement.into());
