@@ -88,7 +88,7 @@ pub mod env {
     pub const WORKERS: &str = "TULLE_WORKERS";
     /// Log filter, `info` where unset.
     pub const LOG: &str = "TULLE_LOG";
-    /// `json` writes one access log line a request to standard output; `off` where unset.
+    /// `json` or `text` writes one access log line a request or connection to standard output; `off` where unset.
     pub const ACCESS_LOG: &str = "TULLE_ACCESS_LOG";
     /// The probes to answer, JSON of [`ProbeTable`](super::ProbeTable).
     pub const PROBES: &str = "TULLE_PROBES";

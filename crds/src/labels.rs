@@ -49,7 +49,7 @@ pub const MEMORY_REQUEST: &str = "proxy.tulle.dev/memory-request";
 pub const MEMORY_LIMIT: &str = "proxy.tulle.dev/memory-limit";
 /// Pod annotation: log filter of the proxy.
 pub const LOG: &str = "proxy.tulle.dev/log";
-/// Pod annotation: `json` or `off`.
+/// Pod annotation: `json`, `text` or `off`.
 pub const ACCESS_LOG: &str = "proxy.tulle.dev/access-log";
 /// Pod annotation: outbound destination ports left alone, `22,9000-9100`.
 pub const SKIP_OUTBOUND_PORTS: &str = "proxy.tulle.dev/skip-outbound-ports";

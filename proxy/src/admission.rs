@@ -1,14 +1,16 @@
 //! Whether a request goes on: what each side of the proxy says to that, whatever the version of HTTP.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use http::HeaderMap;
 use http::uri::Authority;
 use tulle_core::route::RequestView;
 use tulle_core::route::filter::headers::HeaderEdits;
 
 use crate::answer::Answer;
 use crate::error::{Failure, Refusal};
+use crate::record::{Arrival, Record};
 
 /// See the module.
 pub(crate) trait Admission {
@@ -19,22 +21,28 @@ pub(crate) trait Admission {
 
     /// Whether rules look at paths: then requests are judged and forwarded in normal form.
     fn judges_paths(&self) -> bool;
+    /// Begins the record of a request that can be read.
+    fn record(&self, request: &impl RequestView, arrival: Arrival) -> Record;
+    /// Begins the record of one that cannot.
+    fn unread(&self, arrival: Arrival) -> Record;
     /// Judges a request and decides where it goes.
-    fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Self::Ticket, Reply<Self::Given>>;
+    fn admit(&self, request: &impl RequestView, record: &mut Record) -> Result<Self::Ticket, Reply<Self::Given>>;
     /// How long a rule holds up the request, or the answer to it.
     fn delay(&self, admitted: &Result<Self::Ticket, Reply<Self::Given>>) -> Option<Duration>;
     /// What a rule changes of an admitted request.
     fn changes<'a>(&self, ticket: &'a Self::Ticket) -> Option<Changes<'a>>;
     /// Logs and counts a refusal, and words the answer.
-    fn refuse(&self, refusal: &Refusal, started: Instant, grpc: bool) -> Answer;
+    fn refuse(&self, record: Record, refusal: &Refusal) -> Answer;
     /// Logs and counts what a rule answers.
-    fn give(&self, given: Self::Given, started: Instant, grpc: bool) -> Answer;
+    fn give(&self, record: Record, given: Self::Given) -> Answer;
+    /// Logs and counts an answer that broke off by no fault of the caller. A gRPC call is told in these trailers.
+    fn broke_off(&self, record: &mut Record, failure: Failure) -> HeaderMap;
 
     /// What the caller gets.
-    fn reply(&self, reply: Reply<Self::Given>, started: Instant, grpc: bool) -> Answer {
+    fn reply(&self, record: Record, reply: Reply<Self::Given>) -> Answer {
         match reply {
-            Reply::Refusal(refusal) => self.refuse(&refusal, started, grpc),
-            Reply::Rule(given) => self.give(given, started, grpc),
+            Reply::Refusal(refusal) => self.refuse(record, &refusal),
+            Reply::Rule(given) => self.give(record, given),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(config: Config, log: LogFilter) -> anyhow::Result<()> {
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let (discovery, watches) = discovery::new(&config);
-        let access_log = if config.access_log { AccessLog::to_stdout()? } else { AccessLog::default() };
+        let access_log = config.access_log.map(AccessLog::to_stdout).transpose()?.unwrap_or_default();
         let shared = Arc::new(Shared {
             tls: TlsContext::new(config.trust_domain.clone()),
             drain: Drain::default(),

@@ -16,6 +16,7 @@ use tulle_core::sidecar::{
     API_DIR, DEFAULT_CLUSTER_DOMAIN, IDENTITY_DIR, OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, env,
 };
 
+use crate::access_log::Format;
 use crate::redirect::Skip;
 pub(crate) use values::HostPort;
 
@@ -45,8 +46,8 @@ pub(crate) struct Config {
     pub(crate) workers: usize,
     /// Log filter.
     pub(crate) log: String,
-    /// Whether requests are written to standard output.
-    pub(crate) access_log: bool,
+    /// How requests and connections are written to standard output; `None`: not at all.
+    pub(crate) access_log: Option<Format>,
     /// Probes to run for the kubelet. Their headers may hold secrets, so only their names are shown.
     #[serde(serialize_with = "values::names_only")]
     pub(crate) probes: ProbeTable,
@@ -219,7 +220,7 @@ impl Config {
             default_mtls: variables.parsed(env::DEFAULT_MTLS, FROM_WEBHOOK)?,
             workers: variables.optional(env::WORKERS, values::workers)?.unwrap_or(1),
             log: variables.get(env::LOG).unwrap_or_else(|| "info".to_owned()),
-            access_log: variables.optional(env::ACCESS_LOG, values::access_log)?.unwrap_or(false),
+            access_log: variables.optional(env::ACCESS_LOG, values::access_log)?.flatten(),
             probes: variables.optional(env::PROBES, values::probes)?.unwrap_or_default(),
             cluster_domain: variables.get(env::CLUSTER_DOMAIN).unwrap_or_else(|| DEFAULT_CLUSTER_DOMAIN.to_owned()),
             skip: read_skip(variables)?,

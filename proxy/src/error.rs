@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tulle_core::codes::{Code, Reason};
 
-use crate::answer::{Answer, visible};
+use crate::answer::{Answer, GRPC_MESSAGE, GRPC_STATUS, visible};
 
 /// Names why the mesh itself answered: `<reason>; code=TULnnnn; id=<16 hex digits>`. Policy, rule and peer are only in the log.
 pub(crate) const TULLE_ERROR: HeaderName = HeaderName::from_static("tulle-error");
@@ -84,7 +84,7 @@ pub(crate) fn answer(failure: &Failure, id: FailureId, grpc: bool) -> Answer {
 /// The answer for a failure with statuses of its own: HTTP's, and gRPC's for a gRPC caller.
 pub(crate) fn answer_as(failure: &Failure, id: FailureId, (status, grpc): (u16, Option<u32>)) -> Answer {
     let mut headers = HeaderMap::with_capacity(4);
-    let told = format!("{}; code={}; id={id}", failure.reason.as_str(), failure.code.as_str());
+    let told = told(failure, id);
     headers.insert(TULLE_ERROR, visible(&told));
     if failure.unprocessed() {
         headers.insert(UNPROCESSED, HeaderValue::from_static("1"));
@@ -95,6 +95,20 @@ pub(crate) fn answer_as(failure: &Failure, id: FailureId, (status, grpc): (u16, 
         Some(status) => answer.into_grpc(status, told.as_bytes()),
         None => answer,
     }
+}
+
+/// Trailers that end a gRPC call whose answer has begun.
+pub(crate) fn trailers(failure: &Failure, id: FailureId) -> HeaderMap {
+    let told = visible(&told(failure, id));
+    let mut trailers = HeaderMap::with_capacity(4);
+    trailers.insert(TULLE_ERROR, told.clone());
+    trailers.insert(GRPC_STATUS, HeaderValue::from(failure.reason.grpc_status()));
+    trailers.insert(GRPC_MESSAGE, told);
+    trailers
+}
+
+fn told(failure: &Failure, id: FailureId) -> String {
+    format!("{}; code={}; id={id}", failure.reason.as_str(), failure.code.as_str())
 }
 
 #[cfg(test)]

@@ -10,3 +10,13 @@ pub(crate) enum Version {
     /// HTTP/2.
     H2,
 }
+
+impl Version {
+    /// As the protocol names itself.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::H1 => "HTTP/1.1",
+            Self::H2 => "HTTP/2",
+        }
+    }
+}

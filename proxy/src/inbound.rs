@@ -22,6 +22,7 @@ use tulle_core::codes::Reason;
 use tulle_core::identity::SpiffeId;
 use tulle_core::sidecar::OWN_PORTS;
 
+use crate::access_log::Line;
 use crate::error::Failure;
 use crate::http::sniff::{peek_until, peek_within};
 use crate::http::{Version, sniff};
@@ -67,7 +68,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
         tokio::task::spawn_local(async move {
             let _open = worker.shared.drain.open();
             if let Err(failure) = connection(&worker, stream).await {
-                request::log_refused(&worker, worker.failure_id(), &failure.into());
+                worker.report_refused(Side::Server, &failure.into());
             }
         });
     }
@@ -169,14 +170,11 @@ async fn http(connection: Connection, stream: Stream, version: Version) -> Resul
 async fn tunnel(connection: &Connection, stream: Stream) -> Result<(), Failure> {
     let worker = &connection.worker;
     if let Err(refusal) = authorize::connection(connection) {
-        request::log_refused(worker, worker.failure_id(), &refusal);
+        worker.report_refused(Side::Server, &refusal);
         return Ok(());
     }
     let upstream = worker.upstream(connection.dialled, Way::Local).tcp(&worker.shared.tls, &[]).await?;
-    let cells = worker.metrics.tcp(connection.labels());
-    if let Err(error) = tcp::join(stream, upstream, cells).await {
-        tracing::debug!(%error, "inbound TCP connection ended");
-    }
+    tcp::join(stream, upstream, worker.metrics.tcp(connection.labels()), connection.line()).await;
     Ok(())
 }
 
@@ -188,6 +186,24 @@ impl Connection {
 
     fn labels(&self) -> Labels {
         labels(&self.worker, self.dialled, self.peer.as_ref())
+    }
+
+    /// What is written of it as a connection that carries bytes.
+    fn line(&self) -> Option<Box<Line>> {
+        let log = &self.worker.shared.access_log;
+        log.is_on().then(|| {
+            let mut line = Box::new(Line::of_connection(log, Side::Server));
+            self.describe(&mut line);
+            line
+        })
+    }
+
+    /// Says who called what.
+    fn describe(&self, line: &mut Line) {
+        line.peer = self.peer.as_ref().map(ToString::to_string).unwrap_or_default();
+        line.caller = Some(self.caller);
+        line.endpoint = Some(self.dialled);
+        line.mtls = self.peer.is_some();
     }
 }
 

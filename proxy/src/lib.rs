@@ -27,6 +27,7 @@ mod memory;
 mod metrics;
 mod outbound;
 mod probe;
+mod record;
 mod redirect;
 mod tcp;
 #[cfg(test)]

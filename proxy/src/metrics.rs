@@ -24,6 +24,16 @@ pub(crate) enum Side {
     Server,
 }
 
+impl Side {
+    /// The word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// Labels of a series, in the order they are written. The proxy's own namespace and workload are added at the scrape.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Labels {

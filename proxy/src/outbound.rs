@@ -26,6 +26,7 @@ use crate::http::Version;
 use crate::http::sniff::{Guess, guess, peek_until, peek_within};
 use crate::io::Stream;
 use crate::listen;
+use crate::metrics::Side;
 use crate::worker::{Lane, Worker};
 
 /// How long an undeclared port waits for its client's first byte before the server is dialled in parallel. A client that speaks
@@ -49,7 +50,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
         tokio::task::spawn_local(async move {
             let _open = worker.shared.drain.open();
             if let Err(failure) = connection(&worker, stream).await {
-                request::log_refused(&worker, worker.failure_id(), &failure);
+                worker.report_refused(Side::Client, &failure.into());
             }
         });
     }

@@ -2,6 +2,7 @@
 //! but the published snapshot, the TLS configurations and the question queue of discovery.
 
 mod lane;
+mod report;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -103,16 +104,16 @@ impl Worker {
     }
 
     /// An identifier for a failure.
-    pub(crate) fn failure_id(&self) -> FailureId {
+    fn failure_id(&self) -> FailureId {
         FailureId(self.draw())
     }
 
     /// Whether one more refusal may be logged: all are counted in the metrics, and a storm of them must not become one of log lines.
-    pub(crate) fn may_log(&self) -> bool {
+    fn may_log(&self) -> bool {
         let mut budget = self.log.get();
         if budget.since.elapsed() >= Duration::from_secs(1) {
             if budget.suppressed > 0 {
-                tracing::warn!(count = budget.suppressed, "further refusals were not logged, see tulle_refusals_total");
+                tracing::warn!(count = budget.suppressed, "further refusals were not logged, see docs/metrics.md");
             }
             budget = LogBudget { since: Instant::now(), logged: 0, suppressed: 0 };
         }

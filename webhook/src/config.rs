@@ -42,8 +42,8 @@ pub struct SidecarArgs {
     /// Log filter of the proxy.
     #[arg(long, env = "TULLE_PROXY_LOG", default_value = "info")]
     pub proxy_log: String,
-    /// `json` logs each request, `off` none.
-    #[arg(long, env = "TULLE_PROXY_ACCESS_LOG", default_value = "off", value_parser = ["json", "off"])]
+    /// `json` or `text` logs each request, `off` none.
+    #[arg(long, env = "TULLE_PROXY_ACCESS_LOG", default_value = "off", value_parser = ["json", "text", "off"])]
     pub proxy_access_log: String,
     /// Outbound ports left alone, e.g. 22,9000-9100.
     #[arg(long, env = "TULLE_PROXY_SKIP_OUTBOUND_PORTS", default_value = "", value_parser = ports)]
@@ -89,7 +89,7 @@ impl From<SidecarArgs> for Settings {
             defaults: Sidecar {
                 resources: args.proxy_resources,
                 log: args.proxy_log,
-                access_log: args.proxy_access_log == "json",
+                access_log: args.proxy_access_log,
                 skip_outbound_ports: args.proxy_skip_outbound_ports,
                 skip_inbound_ports: args.proxy_skip_inbound_ports,
                 skip_outbound_networks: args.proxy_skip_outbound_networks,

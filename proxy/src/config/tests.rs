@@ -32,7 +32,7 @@ fn what_the_webhook_always_sets_is_enough() {
     assert_eq!(config.issuer.address, HostPort { host: "tulle-operator.tulle-system.svc".into(), port: 15012 });
     assert_eq!(config.pod.primary_ip().to_string(), "10.1.2.3");
     assert_eq!(config.pod.workload_name(), "web-7d4b9-x2x4z");
-    assert_eq!((config.workers, config.log.as_str(), config.access_log), (1, "info", false));
+    assert_eq!((config.workers, config.log.as_str(), config.access_log), (1, "info", None));
     assert_eq!(config.default_mtls, MtlsMode::Permissive);
     assert_eq!(config.api.url.to_string(), "https://10.96.0.1:443/");
     assert_eq!(config.skip, Skip::default());
@@ -57,7 +57,7 @@ fn every_option_is_read() {
     ]);
     let config = read(&variables).unwrap();
     assert_eq!(config.pod.workload_name(), "deployment/web");
-    assert_eq!((config.workers, config.log.as_str(), config.access_log), (4, "debug", true));
+    assert_eq!((config.workers, config.log.as_str(), config.access_log), (4, "debug", Some(Format::Json)));
     assert_eq!(config.skip.outbound_ports.iter().map(ToString::to_string).collect::<Vec<_>>(), ["22", "9000-9100"]);
     assert_eq!(config.skip.inbound_ports.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2222"]);
     assert_eq!(
@@ -108,7 +108,7 @@ fn mistakes_name_the_variable_the_value_and_the_form() {
         (env::DEFAULT_MTLS, "strict", "TULLE_DEFAULT_MTLS=\"strict\""),
         (env::WORKERS, "0", "from 1 to 64"),
         (env::WORKERS, "two", "from 1 to 64"),
-        (env::ACCESS_LOG, "yes", "json or off"),
+        (env::ACCESS_LOG, "yes", "json, text or off"),
         (env::SKIP_OUTBOUND_PORTS, "22,0", "\"0\" is neither a port"),
         (env::SKIP_OUTBOUND_PORTS, "9100-9000", "neither a port"),
         (env::SKIP_INBOUND_PORTS, "70000", "neither a port"),

@@ -9,6 +9,7 @@ use serde::Serializer;
 use tulle_core::sidecar::ProbeTable;
 
 use super::{KeyExchange, WORKERS_MAX};
+use crate::access_log::Format;
 use crate::redirect::PortRange;
 
 /// Entries of one list; a rule each in the kernel.
@@ -89,12 +90,13 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("must be a number from 1 to {WORKERS_MAX}"))
 }
 
-/// `json` or `off`.
-pub(super) fn access_log(text: &str) -> Result<bool, String> {
+/// `json`, `text` or `off`.
+pub(super) fn access_log(text: &str) -> Result<Option<Format>, String> {
     match text {
-        "json" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("must be json or off".to_owned()),
+        "json" => Ok(Some(Format::Json)),
+        "text" => Ok(Some(Format::Text)),
+        "off" => Ok(None),
+        _ => Err("must be json, text or off".to_owned()),
     }
 }
 

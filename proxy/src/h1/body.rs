@@ -3,8 +3,11 @@
 //! A body of known length is passed on from where it was read. Chunks are decoded and coded again, so that nothing of the sender's
 //! framing reaches the next reader. While a request may have to be sent again, everything written of it is kept.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::task::{Context, Poll};
+
+use tulle_core::codes::Reason;
 
 use super::BadMessage;
 use super::chunked::{Chunked, Piece};
@@ -31,6 +34,36 @@ pub(crate) enum Stop {
     Malformed(BadMessage),
     /// The receiver's connection failed.
     Sink(io::Error),
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => write!(f, "its sender broke off: {error}"),
+            Self::Malformed(bad) => write!(f, "{bad}"),
+            Self::Sink(error) => write!(f, "its receiver broke off: {error}"),
+        }
+    }
+}
+
+impl Stop {
+    /// What it means for a request whose answer has begun.
+    pub(super) fn of_request(&self) -> Reason {
+        match self {
+            Self::Source(_) => Reason::CallerGone,
+            Self::Malformed(_) => Reason::BadRequest,
+            Self::Sink(_) => Reason::UpstreamReset,
+        }
+    }
+
+    /// What it means for an answer.
+    pub(super) fn of_answer(&self) -> Reason {
+        match self {
+            Self::Source(_) => Reason::UpstreamReset,
+            Self::Malformed(_) => Reason::BadResponse,
+            Self::Sink(_) => Reason::CallerGone,
+        }
+    }
 }
 
 /// How the rest of a body is read.

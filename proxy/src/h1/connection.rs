@@ -2,8 +2,7 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::attempt::Exchange;
 use super::body::Message;
@@ -18,8 +17,9 @@ use crate::buffer::Buffer;
 use crate::drain::Drain;
 use crate::error::Refusal;
 use crate::exchange::InFlight;
+use crate::http::Version;
 use crate::io::Stream;
-use crate::metrics::cells::HttpCells;
+use crate::record::{Arrival, Record};
 use crate::upstream::pool::H1Connection;
 
 /// One side of the proxy: where an admitted request goes.
@@ -34,9 +34,10 @@ pub(crate) trait Role: Admission {
         &self,
         ticket: &Self::Ticket,
         exchange: &mut Exchange<'_>,
+        record: &mut Record,
     ) -> impl Future<Output = Result<Lease, Forwarding>>;
-    /// Counts the answer; the cells its body is counted in.
-    fn answered(&self, ticket: &Self::Ticket, lease: &Lease) -> Arc<HttpCells>;
+    /// Counts the answer.
+    fn answered(&self, ticket: &Self::Ticket, lease: &Lease, record: &mut Record);
 }
 
 /// Why there is no answer to pass on.
@@ -57,16 +58,14 @@ pub(crate) struct Lease {
 }
 
 /// How the exchange left the two connections.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Answered {
     /// The caller's connection goes on.
     Keep,
     /// It ends in good order.
     Close,
-    /// It breaks off, so that the caller sees that the answer is not whole.
-    Abort,
-    /// Both are byte streams now (RFC 9110 §7.8, §9.3.6).
-    Switched(Wire),
+    /// It is over: it broke off, so that the caller sees that the answer is not whole, or carried another protocol to its end.
+    Over,
 }
 
 /// Serves a connection until it ends.
@@ -79,7 +78,7 @@ pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> i
         let answered = match idle.next(role, &mut caller, drain).await? {
             Some(Ok(request)) => one(role, &mut caller, request, drain).await?,
             Some(Err(bad)) => {
-                let answer = role.refuse(&bad.into(), Instant::now(), false);
+                let answer = role.refuse(role.unread(Arrival::now(Version::H1, false)), &bad.into());
                 relay::answer(&mut caller, Buffer::new(), &answer, (false, true)).await?;
                 Answered::Close
             }
@@ -88,42 +87,41 @@ pub(crate) async fn serve<R: Role>(role: &R, stream: Stream, drain: &Drain) -> i
         match answered {
             Answered::Keep => caller.rest(),
             Answered::Close => return relay::close(&mut caller).await,
-            Answered::Abort => return Ok(()),
-            Answered::Switched(upstream) => return relay::join(caller, upstream).await,
+            Answered::Over => return Ok(()),
         }
     }
 }
 
 /// Answers one request.
 async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R>, drain: &Drain) -> io::Result<Answered> {
-    let Request { admitted, facts, out, started } = request;
+    let Request { mut record, admitted, facts, out } = request;
     let request = Message::new(out, facts.framing, facts.framing == head::Framing::Chunked, true);
     let mut exchange = Exchange::new(caller, request, facts, drain.is_draining());
     // Boxed: hardly any request is held up, and every connection would have room for a timer.
     if let Some(delay) = role.delay(&admitted)
         && Box::pin(exchange.hold(delay)).await.is_err()
     {
-        return Ok(Answered::Abort);
+        return Ok(Answered::Over);
     }
     let reply = match admitted {
         Ok(ticket) => {
             exchange.edits = role.changes(&ticket).and_then(|changes| changes.response).cloned();
-            match role.forward(&ticket, &mut exchange).await {
+            match role.forward(&ticket, &mut exchange, &mut record).await {
                 Ok(lease) => {
-                    let cells = role.answered(&ticket, &lease);
+                    role.answered(&ticket, &lease, &mut record);
                     exchange.request.forget();
-                    return relay::pass(exchange, lease, &cells).await;
+                    return relay::pass(role, exchange, lease, &mut record).await;
                 }
                 Err(Forwarding::Refused(refusal)) => refusal.into(),
                 Err(Forwarding::CallerGone(error)) => {
                     tracing::debug!(%error, "the caller went away before its answer");
-                    return Ok(Answered::Abort);
+                    return Ok(Answered::Over);
                 }
             }
         }
         Err(reply) => reply,
     };
-    let answer = role.reply(reply, started, facts.grpc);
+    let answer = role.reply(record, reply);
     reply_at_once(exchange, &answer).await
 }
 

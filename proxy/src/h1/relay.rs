@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
+use tulle_core::codes::Reason;
 
 use super::attempt::Exchange;
 use super::body::Message;
@@ -11,10 +12,11 @@ use super::connection::{Answered, Lease};
 use super::head::Framing;
 use super::wire::Wire;
 use super::write::{self, Manner};
+use crate::admission::Admission;
 use crate::answer::Answer;
 use crate::buffer::Buffer;
-use crate::metrics::cells::{Count, HttpCells};
-use crate::tcp;
+use crate::error::Failure;
+use crate::record::Record;
 
 /// Most of a request's rest that is read to keep the caller's connection.
 pub(super) const SKIPPED_BYTES_MAX: usize = 256 * 1024;
@@ -25,34 +27,45 @@ const SKIP_LIMIT: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Passes the answer that has begun on `lease` to the caller.
-pub(super) async fn pass(mut exchange: Exchange<'_>, mut lease: Lease, cells: &HttpCells) -> io::Result<Answered> {
+pub(super) async fn pass<R: Admission>(
+    role: &R,
+    mut exchange: Exchange<'_>,
+    mut lease: Lease,
+    record: &mut Record,
+) -> io::Result<Answered> {
     let facts = lease.facts;
     let manner = Manner::of(&exchange.facts, &facts, exchange.last);
     let upstream = &mut lease.connection.wire;
     let out = std::mem::take(&mut exchange.answer);
     let mut answer = Message::new(out, facts.framing, manner.chunked, false);
-    let mut counted = 0;
     let passed = std::future::poll_fn(|cx| {
         // A request may still be flowing while its answer does: both directions make progress on their own.
-        exchange.poll_send(cx, upstream)?;
+        exchange.poll_send(cx, upstream).map_err(|stop| (stop.of_request(), stop))?;
         let polled = answer.poll(cx, upstream, exchange.caller);
-        cells.response_bytes.add(answer.passed - std::mem::replace(&mut counted, answer.passed));
-        polled
+        record.flowed(exchange.request.passed, answer.passed);
+        polled.map_err(|stop| (stop.of_answer(), stop))
     });
-    if let Err(stop) = passed.await {
-        cells.aborted.add(1);
-        tracing::debug!(?stop, "an answer broke off");
-        return Ok(Answered::Abort);
+    if let Err((reason, stop)) = passed.await {
+        // A caller that went away is nobody's fault, and the drop of the record counts it.
+        if reason != Reason::CallerGone {
+            let detail = format!("{}: {stop}", lease.in_flight.0.key.address);
+            role.broke_off(record, Failure::new(reason, detail));
+        }
+        return Ok(Answered::Over);
     }
     let whole = exchange.sent && exchange.request.is_read();
-    if facts.switched {
-        if whole {
-            return Ok(Answered::Switched(lease.connection.wire));
-        }
+    if facts.switched && !whole {
         // The rest of the request would be taken for bytes of the new protocol (RFC 9110 section 7.8).
-        tracing::debug!("an upstream changed the protocol before it had the whole request");
-        return Ok(Answered::Abort);
+        let detail = format!("{} changed the protocol before it had the whole request", lease.in_flight.0.key.address);
+        role.broke_off(record, Failure::new(Reason::BadResponse, detail));
+        return Ok(Answered::Over);
     }
+    if facts.switched {
+        // Boxed: a change of protocol is rare, and every connection would have room for one.
+        Box::pin(join(exchange.caller, upstream, record)).await?;
+        return Ok(Answered::Over);
+    }
+    record.ended();
     if whole
         && exchange.broken.is_none()
         && facts.keep_alive
@@ -115,7 +128,7 @@ pub(super) async fn close(caller: &mut Wire) -> io::Result<()> {
 }
 
 /// Joins caller and upstream, which are byte streams now, beginning with what was read of either already.
-pub(super) async fn join(mut caller: Wire, mut upstream: Wire) -> io::Result<()> {
+async fn join(caller: &mut Wire, upstream: &mut Wire, record: &mut Record) -> io::Result<()> {
     upstream.stream.write_all(caller.input.filled()).await?;
     caller.input.clear();
     caller.stream.write_all(upstream.input.filled()).await?;
@@ -124,6 +137,6 @@ pub(super) async fn join(mut caller: Wire, mut upstream: Wire) -> io::Result<()>
     caller.stream.flush().await?;
     caller.rest();
     upstream.rest();
-    // These bytes are in no metric; the request that asked for them is.
-    tcp::relay(caller.stream, upstream.stream, &Count::default(), &Count::default()).await
+    record.join(&mut caller.stream, &mut upstream.stream).await;
+    Ok(())
 }

@@ -55,6 +55,8 @@ pub(super) struct Flow {
     kept: Option<Kept>,
     /// Bytes passed on.
     pub(super) passed: u64,
+    /// What trailers say of a gRPC call.
+    pub(super) grpc_status: Option<u32>,
 }
 
 /// What was received of a request since its beginning.
@@ -83,6 +85,7 @@ impl Flow {
             closed: false,
             kept: None,
             passed: 0,
+            grpc_status: None,
         }
     }
 
@@ -134,7 +137,7 @@ impl Flow {
         let Some(kept) = self.kept.as_mut().filter(|kept| !kept.last) else { return false };
         kept.next = 0;
         self.closed = self.ended && self.trailers.is_none() && kept.frames.is_empty();
-        (self.held, self.ahead) = (Bytes::new(), AHEAD_BYTES_MAX);
+        (self.held, self.ahead, self.passed) = (Bytes::new(), AHEAD_BYTES_MAX, 0);
         self.gathered.clear();
         let owed = std::mem::take(&mut self.owed);
         self.release(owed);
@@ -222,6 +225,7 @@ impl Flow {
     /// The sender has finished, after all that was passed on.
     fn finish(&mut self, trailers: Option<HeaderMap>, to: &mut SendStream<Bytes>) -> Result<(), Stop> {
         self.ended = true;
+        self.grpc_status = trailers.as_ref().and_then(grpc_status);
         if self.kept.as_ref().is_some_and(|kept| !kept.last) {
             self.trailers = trailers.clone().map(Box::new);
         }
@@ -243,6 +247,11 @@ impl Flow {
             let _ = self.from.flow_control().release_capacity(count);
         }
     }
+}
+
+/// The status of a gRPC call, where these are its trailers.
+pub(super) fn grpc_status(trailers: &HeaderMap) -> Option<u32> {
+    trailers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 impl Kept {

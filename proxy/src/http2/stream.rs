@@ -1,24 +1,24 @@
 //! One stream of a caller: judged, sent on, answered; both directions flow at once until both have ended.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderValue, Method, Request, Response, header};
+use tulle_core::codes::Reason::{BadRequest, UpstreamReset};
 use tulle_core::route::filter::headers::HeaderEdits;
 
 use super::attempt::{Exchange, Started, Upload};
-use super::flow::{Flow, Stop};
+use super::flow::{Flow, Stop, grpc_status};
 use super::head::Head;
 use crate::admission::{Admission, Reply};
 use crate::answer::{Answer, edit};
 use crate::error::{Failure, Refusal, UNPROCESSED};
 use crate::exchange::InFlight;
-use crate::metrics::cells::HttpCells;
+use crate::http::Version;
+use crate::record::{Arrival, Record};
 use crate::upstream::pool::H2Connection;
 
 /// One side of the proxy: where an admitted request goes.
@@ -28,9 +28,10 @@ pub(crate) trait Role: Admission {
         &self,
         ticket: &Self::Ticket,
         exchange: &mut Exchange,
+        record: &mut Record,
     ) -> impl Future<Output = Result<Lease, Forwarding>>;
-    /// Counts the answer; the cells its body is counted in.
-    fn answered(&self, ticket: &Self::Ticket, lease: &Lease) -> Arc<HttpCells>;
+    /// Counts the answer.
+    fn answered(&self, ticket: &Self::Ticket, lease: &Lease, record: &mut Record);
 }
 
 /// Why there is no answer to pass on.
@@ -71,12 +72,13 @@ pub(super) fn serve<R: Role>(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) -> impl Future<Output = ()> {
-    let started = Instant::now();
     let (parts, body) = request.into_parts();
-    let mut exchange = Exchange { head: Head::new(parts), request: Flow::request(body), respond };
+    let head = Head::new(parts);
+    let arrival = Arrival::now(Version::H2, head.is_grpc());
+    let mut exchange = Exchange { head, request: Flow::request(body), respond };
     async move {
-        let grpc = exchange.head.is_grpc();
-        let admitted = admit(role, &mut exchange.head, started);
+        let mut record = role.record(&exchange.head, arrival);
+        let admitted = admit(role, &mut exchange.head, &mut record);
         // Boxed, so that streams that are not held up have no room for a timer.
         if let Some(delay) = role.delay(&admitted)
             && Box::pin(exchange.hold(delay)).await.is_err()
@@ -84,17 +86,16 @@ pub(super) fn serve<R: Role>(
             return;
         }
         let reply = match admitted {
-            Ok(ticket) => match role.forward(&ticket, &mut exchange).await {
+            Ok(ticket) => match role.forward(&ticket, &mut exchange, &mut record).await {
                 Ok(lease) => {
-                    let cells = role.answered(&ticket, &lease);
+                    role.answered(&ticket, &lease, &mut record);
                     let edits = role.changes(&ticket).and_then(|changes| changes.response);
-                    // The ticket counts the request as active until its answer has ended.
-                    let mut passing = Passing::begin(&mut exchange, lease, edits.map(|edits| &**edits), &cells);
+                    let mut passing = Passing::begin(role, &mut exchange, lease, edits.map(|edits| &**edits), record);
                     return std::future::poll_fn(|cx| passing.poll(cx)).await;
                 }
                 Err(Forwarding::Refused(refusal)) => refusal.into(),
                 Err(Forwarding::Reset(refusal, reason)) => {
-                    role.refuse(&refusal, started, grpc);
+                    role.refuse(record, &refusal);
                     return exchange.respond.send_reset(reason);
                 }
                 // Dropping the streams resets what is open of them: the upstream's is cancelled.
@@ -102,7 +103,7 @@ pub(super) fn serve<R: Role>(
             },
             Err(reply) => reply,
         };
-        answer(&mut exchange, role.reply(reply, started, grpc));
+        answer(&mut exchange, role.reply(record, reply));
     }
 }
 
@@ -123,38 +124,44 @@ fn answer(exchange: &mut Exchange, answer: Answer) {
     }
 }
 
-fn admit<R: Role>(role: &R, head: &mut Head, started: Instant) -> Result<R::Ticket, Reply<R::Given>> {
+fn admit<R: Role>(role: &R, head: &mut Head, record: &mut Record) -> Result<R::Ticket, Reply<R::Given>> {
     if head.method == Method::CONNECT {
         let detail = "CONNECT is not supported; dial the destination itself";
-        return Err(Failure::new(tulle_core::codes::Reason::BadRequest, detail).into());
+        return Err(Failure::new(BadRequest, detail).into());
     }
     if role.judges_paths() {
         head.normalize()?;
     }
-    let ticket = role.admit(head, started)?;
+    let ticket = role.admit(head, record)?;
     if let Some(changes) = role.changes(&ticket) {
         head.change(&changes)?;
     }
     Ok(ticket)
 }
 
-/// Both directions of a stream whose answer has begun. Counts the answer as aborted unless it ends as it should.
-struct Passing<'a> {
+/// Both directions of a stream whose answer has begun. Unless it ends as it should, the drop of its record counts it as broken off.
+struct Passing<'a, R> {
+    role: &'a R,
     exchange: &'a mut Exchange,
     upload: Upload,
     /// Until it has ended.
     answer: Option<(Flow, SendStream<Bytes>)>,
     /// Whether the answer, or its way to the caller, ended before its end.
     broken: bool,
-    counted: u64,
-    cells: &'a HttpCells,
-    _in_flight: InFlight,
+    record: Record,
+    in_flight: InFlight,
     _connection: Rc<H2Connection>,
 }
 
-impl<'a> Passing<'a> {
+impl<'a, R: Admission> Passing<'a, R> {
     /// Passes the answer's head on.
-    fn begin(exchange: &'a mut Exchange, lease: Lease, edits: Option<&HeaderEdits>, cells: &'a HttpCells) -> Self {
+    fn begin(
+        role: &'a R,
+        exchange: &'a mut Exchange,
+        lease: Lease,
+        edits: Option<&HeaderEdits>,
+        mut record: Record,
+    ) -> Self {
         let Lease { started: Started { response, upload }, in_flight, connection } = lease;
         exchange.request.forget();
         let (mut parts, body) = response.into_parts();
@@ -163,10 +170,16 @@ impl<'a> Passing<'a> {
             edit(&mut parts.headers, edits);
         }
         let ended = body.is_end_stream();
+        if let (true, Some(status)) = (ended, grpc_status(&parts.headers)) {
+            record.grpc_ended(status); // "Trailers-Only" (gRPC over HTTP/2)
+        }
         let sent = exchange.respond.send_response(Response::from_parts(parts, ()), ended);
         let broken = sent.is_err();
+        if ended && !broken {
+            record.ended();
+        }
         let answer = sent.ok().filter(|_| !ended).map(|to| (Flow::answer(body), to));
-        Self { exchange, upload, answer, broken, counted: 0, cells, _in_flight: in_flight, _connection: connection }
+        Self { role, exchange, upload, answer, broken, record, in_flight, _connection: connection }
     }
 
     /// Passes the answer on, and the rest of the request. Ready when both have ended.
@@ -180,13 +193,23 @@ impl<'a> Passing<'a> {
         }
         if let Some((answer, to)) = &mut self.answer {
             let polled = answer.poll(cx, to);
-            self.cells.response_bytes.add(answer.passed - std::mem::replace(&mut self.counted, answer.passed));
+            self.record.flowed(self.exchange.request.passed, answer.passed);
             self.broken = match polled {
-                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Ok(())) => {
+                    if let Some(status) = answer.grpc_status {
+                        self.record.grpc_ended(status);
+                    }
+                    self.record.ended();
+                    false
+                }
                 Poll::Ready(Err(Stop::Sink)) => true,
                 Poll::Ready(Err(Stop::Source(error))) => {
-                    tracing::debug!(%error, "an answer broke off");
-                    to.send_reset(error.reason().unwrap_or(Reason::INTERNAL_ERROR));
+                    let detail = format!("{}: {error}", self.in_flight.0.key.address);
+                    let trailers = self.role.broke_off(&mut self.record, Failure::new(UpstreamReset, detail));
+                    let told = error.is_reset() && error.is_remote(); // the destination's own words are passed on
+                    if told || !self.record.arrival.grpc || to.send_trailers(trailers).is_err() {
+                        to.send_reset(error.reason().unwrap_or(Reason::INTERNAL_ERROR));
+                    }
                     true
                 }
                 // The caller may go away while it has nothing to send and nothing to take.
@@ -198,13 +221,5 @@ impl<'a> Passing<'a> {
         // An answer may end before its request: the upstream still wants the rest, or says that it does not.
         let over = self.upload.over || self.broken || self.upload.to.poll_reset(cx).is_ready();
         if over { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-impl Drop for Passing<'_> {
-    fn drop(&mut self) {
-        if self.broken || self.answer.is_some() {
-            self.cells.aborted.add(1);
-        }
     }
 }

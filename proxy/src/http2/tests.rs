@@ -367,5 +367,5 @@ async fn a_proxy_that_leaves_finishes_what_is_open() {
     })
     .await;
     let series = mesh.caller.metrics.lock();
-    assert_eq!(series.http.values().map(|cells| (cells.active.get(), cells.aborted.get())).max(), Some((0, 0)));
+    assert_eq!(series.http.values().map(|cells| (cells.active.get(), cells.aborts().count())).max(), Some((0, 0)));
 }

@@ -1,16 +1,15 @@
 //! The network's side of HTTP/1: authorize each request, forward it to the application of this pod.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tulle_core::codes::Reason;
 
-use super::request::{self, Inbound, Ticket};
+use super::request::Inbound;
 use crate::error::Failure;
 use crate::exchange::InFlight;
 use crate::h1::{AttemptError, Exchange, Forwarding, Lease, Role};
-use crate::metrics::cells::HttpCells;
+use crate::record::Record;
 
 impl Inbound<'_> {
     /// An error with `true`: another connection may serve the request.
@@ -46,7 +45,7 @@ impl Role for Inbound<'_> {
     }
 
     /// Once more on another connection where a kept one had been closed; each that fails is one less in the pool.
-    async fn forward(&self, _ticket: &Ticket, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
+    async fn forward(&self, (): &(), exchange: &mut Exchange<'_>, _record: &mut Record) -> Result<Lease, Forwarding> {
         loop {
             match self.send_h1(exchange).await {
                 Ok(lease) => return Ok(lease),
@@ -56,7 +55,7 @@ impl Role for Inbound<'_> {
         }
     }
 
-    fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
-        request::answered(self.connection, ticket, lease.facts.status)
+    fn answered(&self, (): &(), lease: &Lease, record: &mut Record) {
+        record.answered(lease.facts.status);
     }
 }

@@ -1,14 +1,12 @@
 //! The network's side of HTTP/2: authorize each request, forward it to the application of this pod.
 
-use std::sync::Arc;
-
 use tulle_core::codes::Reason;
 
-use super::request::{self, Inbound, Ticket};
+use super::request::Inbound;
 use crate::error::{Failure, Refusal};
 use crate::exchange::InFlight;
 use crate::http2::{AttemptError, Exchange, Forwarding, Lease, Role};
-use crate::metrics::cells::HttpCells;
+use crate::record::Record;
 
 /// Attempts on a request of which the application processed nothing: its connection was leaving when the first one arrived there.
 const ATTEMPTS: u32 = 2;
@@ -39,7 +37,7 @@ impl Inbound<'_> {
 }
 
 impl Role for Inbound<'_> {
-    async fn forward(&self, _ticket: &Ticket, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
+    async fn forward(&self, (): &(), exchange: &mut Exchange, _record: &mut Record) -> Result<Lease, Forwarding> {
         let mut attempt = 1;
         loop {
             match self.send_h2(exchange).await {
@@ -50,7 +48,7 @@ impl Role for Inbound<'_> {
         }
     }
 
-    fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
-        request::answered(self.connection, ticket, lease.status())
+    fn answered(&self, (): &(), lease: &Lease, record: &mut Record) {
+        record.answered(lease.status());
     }
 }

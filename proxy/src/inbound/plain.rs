@@ -55,8 +55,6 @@ pub(super) async fn silent(
             Ok(_) | Err(_) => return Ok(()),
         },
     }
-    if let Err(error) = tcp::join(Stream::Plain(stream), application, cells).await {
-        tracing::debug!(%error, "inbound TCP connection ended");
-    }
+    tcp::join(Stream::Plain(stream), application, cells, connection.line()).await;
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! The scrape: adds the shards up and hands the sums to prometheus-client, which writes OpenMetrics.
 
+mod http;
+mod rpc;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +12,8 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::cells::{BUCKETS, HttpCells, TcpCells};
+use self::http::Http;
+use super::cells::TcpCells;
 use super::{Labels, RefusalLabels, Shard, Side};
 
 /// Label names and values of one series.
@@ -19,17 +23,6 @@ type LabelSet = Vec<(&'static str, String)>;
 #[derive(Debug)]
 pub(crate) struct DataPath {
     pub(crate) shards: Vec<Arc<Shard>>,
-}
-
-/// Sums of one HTTP label set over all threads.
-#[derive(Default)]
-struct Http {
-    codes: BTreeMap<u16, u64>,
-    buckets: [u64; BUCKETS.len() + 1],
-    seconds: f64,
-    active: i64,
-    aborted: u64,
-    response_bytes: u64,
 }
 
 /// Sums of one TCP label set over all threads.
@@ -48,21 +41,6 @@ struct Family<'a> {
     unit: Option<&'a Unit>,
 }
 
-impl Http {
-    fn add(&mut self, cells: &HttpCells) {
-        for (code, count) in cells.by_code() {
-            *self.codes.entry(code).or_default() += count;
-        }
-        for (sum, count) in self.buckets.iter_mut().zip(cells.buckets()) {
-            *sum += count;
-        }
-        self.seconds += cells.latency_seconds();
-        self.active += cells.active.get();
-        self.aborted += cells.aborted.get();
-        self.response_bytes += cells.response_bytes.get();
-    }
-}
-
 impl Tcp {
     fn add(&mut self, cells: &TcpCells) {
         self.opened += cells.opened.get();
@@ -76,7 +54,9 @@ impl Collector for DataPath {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (http, tcp, refusals) = self.sums();
         for side in [Side::Client, Side::Server] {
-            encode_http(&mut encoder, side, http.iter().filter(|(labels, _)| labels.side == side))?;
+            let of_side = http.iter().filter(|(labels, _)| labels.side == side);
+            http::encode(&mut encoder, side, of_side.clone())?;
+            rpc::encode(&mut encoder, side, of_side)?;
         }
         encode_tcp(&mut encoder, &tcp)?;
         let family = Family { name: "tulle_refusals", help: "Requests and connections the mesh refused.", unit: None };
@@ -106,35 +86,11 @@ impl DataPath {
     }
 }
 
-fn encode_http<'a>(
-    encoder: &mut DescriptorEncoder<'_>,
-    side: Side,
-    series: impl Iterator<Item = (&'a Labels, &'a Http)> + Clone,
-) -> fmt::Result {
-    let name = |what: &str| format!("tulle_http_{}_{what}", side_name(side));
-    let requests = Family { name: &name("requests"), help: "Requests by status code.", unit: None };
-    let by_code = series.clone().flat_map(|(labels, sums)| {
-        sums.codes.iter().map(move |(code, count)| {
-            let mut set = label_set(labels);
-            set.push(("http_response_status_code", code.to_string()));
-            (set, *count)
-        })
-    });
-    counters(encoder, &requests, by_code)?;
-    let aborted = Family { name: &name("aborted"), help: "Requests whose answer broke off.", unit: None };
-    counters(encoder, &aborted, series.clone().map(|(labels, sums)| (label_set(labels), sums.aborted)))?;
-    let bytes = Family { name: &name("response_body"), help: "Answer bytes passed on.", unit: Some(&Unit::Bytes) };
-    counters(encoder, &bytes, series.clone().map(|(labels, sums)| (label_set(labels), sums.response_bytes)))?;
-    let active = Family { name: &name("active_requests"), help: "Requests in progress.", unit: None };
-    gauges(encoder, &active, series.clone().map(|(labels, sums)| (label_set(labels), sums.active)))?;
-    latencies(encoder, &name("request_duration"), series)
-}
-
 fn encode_tcp(encoder: &mut DescriptorEncoder<'_>, series: &BTreeMap<Labels, Tcp>) -> fmt::Result {
     let labelled = |value: fn(&Tcp) -> u64| {
         series.iter().map(move |(labels, sums)| {
             let mut set = label_set(labels);
-            set.push(("side", side_name(labels.side).to_owned()));
+            set.push(("side", labels.side.as_str().to_owned()));
             (set, value(sums))
         })
     };
@@ -172,32 +128,10 @@ fn gauges(
     Ok(())
 }
 
-fn latencies<'a>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    series: impl Iterator<Item = (&'a Labels, &'a Http)>,
-) -> fmt::Result {
-    let help = "Time from the request's head to the answer's head.";
-    let mut metric = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-    for (labels, sums) in series {
-        let bounds = BUCKETS.iter().copied().chain([f64::MAX]);
-        let buckets: Vec<(f64, u64)> = bounds.zip(sums.buckets).collect();
-        let count = sums.buckets.iter().sum();
-        metric.encode_family(&label_set(labels))?.encode_histogram::<NoLabelSet>(
-            sums.seconds,
-            count,
-            &buckets,
-            None,
-        )?;
-    }
-    Ok(())
-}
-
-fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Client => "client",
-        Side::Server => "server",
-    }
+fn extended<const N: usize>(labels: &Labels, more: [(&'static str, String); N]) -> LabelSet {
+    let mut set = label_set(labels);
+    set.extend(more);
+    set
 }
 
 fn label_set(labels: &Labels) -> LabelSet {
@@ -214,7 +148,7 @@ fn label_set(labels: &Labels) -> LabelSet {
 
 fn refusal_labels(labels: &RefusalLabels) -> LabelSet {
     vec![
-        ("side", side_name(labels.side).to_owned()),
+        ("side", labels.side.as_str().to_owned()),
         ("reason", labels.reason.to_owned()),
         ("code", labels.code.to_owned()),
         ("policy", labels.policy.to_string()),

@@ -171,6 +171,14 @@ pub(crate) fn pod(worker: &Worker, pod: &PodTarget, dialled: SocketAddr) -> Rc<L
     worker.pod_lane(pod, backend)
 }
 
+/// The Service or pod that was dialled, as long as it is known.
+pub(crate) fn dialled_name(connection: &Connection) -> Option<ServiceRef> {
+    if let Some(lane) = &connection.pod {
+        return Some(lane.service.clone());
+    }
+    connection.worker.with_snapshot(|snapshot| Some(service(snapshot, connection.dialled).ok()?.name.clone()))
+}
+
 /// The dialled port is not one of the Service's.
 pub(crate) fn no_port(service: &ServiceRef, dialled: SocketAddr) -> Failure {
     Failure::new(Reason::NoEndpoints, format!("Service {service} has no port {}", dialled.port()))

@@ -16,11 +16,8 @@ use tulle_core::route::filter::redirect::Redirect;
 use tulle_core::route::filter::rewrite::BadRewrite;
 use tulle_core::route::{Action, RequestView, Rule};
 
-use super::request;
-use crate::access_log::Logged;
 use crate::answer::{Answer, edit, is_grpc};
 use crate::error::Failure;
-use crate::metrics::Labels;
 use crate::worker::{Lane, Worker};
 
 /// A request and the rule that took it.
@@ -50,9 +47,11 @@ pub(super) struct Extra {
     pub(super) delay: Option<Duration>,
 }
 
-/// What a rule answers.
+/// What a rule answers, and for what it is counted.
 #[derive(Debug)]
 pub(crate) struct Given {
+    pub(super) service: ServiceRef,
+    pub(super) route: Arc<str>,
     /// After so long.
     pub(super) delay: Option<Duration>,
     pub(super) what: What,
@@ -61,18 +60,9 @@ pub(crate) struct Given {
 #[derive(Debug)]
 pub(super) enum What {
     /// An answer like any other.
-    Answer(Box<Said>),
+    Answer(Answer),
     /// A failure on purpose.
     Abort(Abort, Failure),
-}
-
-/// An answer, with what is counted and logged of it.
-#[derive(Debug)]
-pub(super) struct Said {
-    pub(super) labels: Labels,
-    pub(super) service: ServiceRef,
-    pub(super) logged: Option<Logged>,
-    pub(super) answer: Answer,
 }
 
 impl<R: RequestView, D> Call<'_, R, D> {
@@ -84,7 +74,7 @@ impl<R: RequestView, D> Call<'_, R, D> {
             Some(Cors::Go(edits)) => prelude.cors = Some(edits),
             Some(Cors::Answer(headers)) => {
                 let answer = Answer::new(StatusCode::OK, headers.into_iter().collect());
-                return Err(Box::new(Given { delay: None, what: What::Answer(self.say(answer)) }));
+                return Err(self.give(None, What::Answer(answer)));
             }
         }
         if let Some(fault) = &self.rule.filters.fault {
@@ -92,7 +82,7 @@ impl<R: RequestView, D> Call<'_, R, D> {
             prelude.delay = delay;
             if let Some(abort) = abort {
                 let failure = Failure::new(Reason::Fault, format!("{} injects it", self.rule.name));
-                return Err(Box::new(Given { delay, what: What::Abort(abort, failure) }));
+                return Err(self.give(delay, What::Abort(abort, failure)));
             }
         }
         Ok(prelude)
@@ -128,7 +118,7 @@ impl<R: RequestView, D> Call<'_, R, D> {
         for edits in self.rule.filters.edits.response.as_deref().into_iter().chain(&prelude.cors) {
             edit(&mut answer.headers, edits);
         }
-        Ok(Box::new(Given { delay: prelude.delay, what: What::Answer(self.say(answer)) }))
+        Ok(self.give(prelude.delay, What::Answer(answer)))
     }
 
     /// An answer, and what a gRPC caller is told in words.
@@ -153,11 +143,9 @@ impl<R: RequestView, D> Call<'_, R, D> {
         (answer, direct.body.clone())
     }
 
-    fn say(&self, answer: Answer) -> Box<Said> {
-        let Self { worker, service, rule, request } = self;
-        let logged = worker.shared.access_log.is_on().then(|| Logged::new(request.method(), request.path()));
-        let labels = request::labels(worker, service, Some(&rule.name), None, false);
-        Box::new(Said { labels, service: ServiceRef::clone(service), logged, answer })
+    fn give(&self, delay: Option<Duration>, what: What) -> Box<Given> {
+        let (service, route) = (ServiceRef::clone(self.service), Arc::clone(&self.rule.name));
+        Box::new(Given { service, route, delay, what })
     }
 
     fn no_path(&self, bad: &BadRewrite) -> Failure {

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tulle_core::codes::Reason;
@@ -12,7 +11,7 @@ use super::request::{self, Broken, Outbound, Ticket};
 use crate::error::Failure;
 use crate::exchange::InFlight;
 use crate::h1::{AttemptError, Exchange, Forwarding, Lease, Role};
-use crate::metrics::cells::HttpCells;
+use crate::record::Record;
 use crate::upstream::Upstream;
 use crate::upstream::pool::H1Connection;
 
@@ -23,35 +22,46 @@ impl Role for Outbound<'_> {
         self.0.dialled
     }
 
-    async fn forward(&self, ticket: &Ticket, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
-        let Some(limit) = ticket.decision.timeout() else { return attempts(self, &ticket.decision, exchange).await };
-        tokio::time::timeout(limit, attempts(self, &ticket.decision, exchange))
+    async fn forward(
+        &self,
+        ticket: &Ticket,
+        exchange: &mut Exchange<'_>,
+        record: &mut Record,
+    ) -> Result<Lease, Forwarding> {
+        let Some(limit) = ticket.decision.timeout() else {
+            return attempts(self, &ticket.decision, exchange, record).await;
+        };
+        tokio::time::timeout(limit, attempts(self, &ticket.decision, exchange, record))
             .await
             .unwrap_or_else(|_| Err(request::timed_out(ticket, limit).into()))
     }
 
-    fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
-        request::answered(self.0, ticket, &lease.in_flight.0, lease.facts.status)
+    fn answered(&self, ticket: &Ticket, lease: &Lease, record: &mut Record) {
+        request::answered(&self.0.worker, ticket, &lease.in_flight.0, lease.facts.status, record);
     }
 }
 
-async fn attempts(side: &Outbound<'_>, decision: &Decision, exchange: &mut Exchange<'_>) -> Result<Lease, Forwarding> {
+async fn attempts(
+    side: &Outbound<'_>,
+    decision: &Decision,
+    exchange: &mut Exchange<'_>,
+    record: &mut Record,
+) -> Result<Lease, Forwarding> {
     let mut tried = Tried::new();
     loop {
         let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried);
+        request::attempting(record, upstream);
         let outcome = attempt(side, decision, upstream, exchange).await?;
-        let again = tried.len() < decision.attempts()
-            && match &outcome {
-                Ok(lease) => {
-                    let facts = &lease.facts;
-                    request::may_repeat_answer(decision, upstream, facts.status, facts.unprocessed)
-                }
-                Err(broken) => request::may_repeat(decision, broken, exchange.facts.idempotent),
-            };
+        let cause = match &outcome {
+            _ if tried.len() >= decision.attempts() => None,
+            Ok(lease) => request::may_repeat_answer(decision, upstream, lease.facts.status, lease.facts.unprocessed),
+            Err(broken) => request::may_repeat(decision, broken, exchange.facts.idempotent),
+        };
         // What was sent can be sent again only while all of it is kept.
-        if !again || !exchange.request.rewind() {
+        let Some(cause) = cause.filter(|_| exchange.request.rewind()) else {
             return outcome.map_err(|broken| broken.failure.into());
-        }
+        };
+        request::retried(&side.0.worker, &decision.lane, upstream, cause);
         match outcome {
             Ok(lease) => tracing::debug!(status = lease.facts.status, "trying another endpoint"),
             Err(broken) => tracing::debug!(failure = %broken.failure, "trying another endpoint"),

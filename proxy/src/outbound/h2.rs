@@ -1,7 +1,6 @@
 //! The application's side of HTTP/2: decide for each request, send it, try elsewhere where that is safe.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use tulle_core::codes::Reason;
@@ -11,7 +10,7 @@ use super::request::{self, Broken, Outbound, Ticket};
 use crate::error::Failure;
 use crate::exchange::InFlight;
 use crate::http2::{AttemptError, Exchange, Forwarding, Lease, Role};
-use crate::metrics::cells::HttpCells;
+use crate::record::Record;
 use crate::upstream::Upstream;
 
 /// Why an attempt gave no answer.
@@ -23,34 +22,48 @@ enum Failed {
 }
 
 impl Role for Outbound<'_> {
-    async fn forward(&self, ticket: &Ticket, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
-        let Some(limit) = ticket.decision.timeout() else { return attempts(self, &ticket.decision, exchange).await };
+    async fn forward(
+        &self,
+        ticket: &Ticket,
+        exchange: &mut Exchange,
+        record: &mut Record,
+    ) -> Result<Lease, Forwarding> {
+        let Some(limit) = ticket.decision.timeout() else {
+            return attempts(self, &ticket.decision, exchange, record).await;
+        };
         // Boxed, so that streams without a limit have no room for it; as below.
-        Box::pin(tokio::time::timeout(limit, attempts(self, &ticket.decision, exchange)))
+        Box::pin(tokio::time::timeout(limit, attempts(self, &ticket.decision, exchange, record)))
             .await
             .unwrap_or_else(|_| Err(Forwarding::Refused(request::timed_out(ticket, limit).into())))
     }
 
-    fn answered(&self, ticket: &Ticket, lease: &Lease) -> Arc<HttpCells> {
-        request::answered(self.0, ticket, &lease.in_flight.0, lease.status())
+    fn answered(&self, ticket: &Ticket, lease: &Lease, record: &mut Record) {
+        request::answered(&self.0.worker, ticket, &lease.in_flight.0, lease.status(), record);
     }
 }
 
-async fn attempts(side: &Outbound<'_>, decision: &Decision, exchange: &mut Exchange) -> Result<Lease, Forwarding> {
+async fn attempts(
+    side: &Outbound<'_>,
+    decision: &Decision,
+    exchange: &mut Exchange,
+    record: &mut Record,
+) -> Result<Lease, Forwarding> {
     let mut tried = Tried::new();
     loop {
         let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried);
+        request::attempting(record, upstream);
         let outcome = attempt(side, decision, upstream, exchange).await;
-        let again = tried.len() < decision.attempts()
-            && match &outcome {
-                Ok(lease) => request::may_repeat_answer(decision, upstream, lease.status(), lease.says_unprocessed()),
-                Err(Failed::Upstream(broken, _)) => request::may_repeat(decision, broken, false),
-                Err(Failed::CallerGone) => false,
-            };
+        let cause = match &outcome {
+            _ if tried.len() >= decision.attempts() => None,
+            Ok(lease) => request::may_repeat_answer(decision, upstream, lease.status(), lease.says_unprocessed()),
+            Err(Failed::Upstream(broken, _)) => request::may_repeat(decision, broken, false),
+            Err(Failed::CallerGone) => None,
+        };
         // What was sent can be sent again only while all of it is kept.
-        if !again || !exchange.rewind() {
+        let Some(cause) = cause.filter(|_| exchange.rewind()) else {
             return outcome.map_err(Forwarding::from);
-        }
+        };
+        request::retried(&side.0.worker, &decision.lane, upstream, cause);
         match outcome {
             Ok(lease) => tracing::debug!(status = lease.status(), "trying another endpoint"),
             Err(Failed::Upstream(broken, _)) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use tulle_core::codes::Reason;
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::Outcome;
@@ -10,15 +11,15 @@ use tulle_core::route::RequestView;
 
 use super::Connection;
 use super::decide::{self, Course, Decision};
-use super::filter::{Given, Said, What};
-use crate::access_log::{Entry, Logged};
+use super::filter::{Given, What};
+use crate::access_log::Line;
 use crate::admission::{Admission, Changes, Reply};
 use crate::answer::Answer;
-use crate::error::{self, Failure, FailureId, Refusal, UNPROCESSED};
-use crate::exchange::Active;
-use crate::metrics::cells::HttpCells;
-use crate::metrics::{Labels, RefusalLabels, Side};
-use crate::upstream::{Key, Upstream, Way};
+use crate::error::{self, Failure, Refusal, UNPROCESSED};
+use crate::metrics::cells::{HttpCells, RetryCause};
+use crate::metrics::{Labels, Side};
+use crate::record::{Arrival, Record};
+use crate::upstream::{Upstream, Way};
 use crate::worker::{Lane, Worker};
 
 /// The application's side, as both versions of HTTP serve it.
@@ -32,16 +33,27 @@ impl Admission for Outbound<'_> {
         decide::has_routes(self.0)
     }
 
-    fn admit(&self, request: &impl RequestView, started: Instant) -> Result<Ticket, Reply<Box<Given>>> {
-        let connection = self.0;
-        let decision = match decide::request(connection, request)? {
+    fn record(&self, request: &impl RequestView, arrival: Arrival) -> Record {
+        let log = &self.0.worker.shared.access_log;
+        let line = log.is_on().then(|| Box::new(Line::of_request(log, Side::Client, arrival.version, request)));
+        Record::new(arrival, line)
+    }
+
+    fn unread(&self, arrival: Arrival) -> Record {
+        Record::new(arrival, None)
+    }
+
+    fn admit(&self, request: &impl RequestView, record: &mut Record) -> Result<Ticket, Reply<Box<Given>>> {
+        let decision = match decide::request(self.0, request)? {
             Course::Forward(decision) => decision,
             Course::Answer(given) => return Err(Reply::Rule(given)),
         };
-        let active = Active::new(&cells(connection, &decision, decision.lane.view.upstreams[0].key.way));
-        let log = &connection.worker.shared.access_log;
-        let logged = log.is_on().then(|| Logged::new(request.method(), request.path()));
-        Ok(Ticket { decision, started, _active: active, logged })
+        let lane = &decision.lane;
+        record.enter(cells(&self.0.worker, lane, lane.view.upstreams[0].key.way));
+        if let Some(line) = record.line() {
+            describe(line, lane);
+        }
+        Ok(Ticket { decision })
     }
 
     fn delay(&self, admitted: &Result<Ticket, Reply<Box<Given>>>) -> Option<Duration> {
@@ -56,43 +68,55 @@ impl Admission for Outbound<'_> {
         ticket.decision.changes()
     }
 
-    fn give(&self, given: Box<Given>, started: Instant, grpc: bool) -> Answer {
+    fn give(&self, mut record: Record, given: Box<Given>) -> Answer {
+        let Given { service, route, what, .. } = *given;
         let worker = &self.0.worker;
-        let Said { labels, service, logged, answer } = match given.what {
-            What::Answer(said) => *said,
-            What::Abort(abort, failure) => {
-                let id = worker.failure_id();
-                log_refused(worker, id, &failure);
-                return error::answer_as(&failure, id, (abort.http_status(), grpc.then(|| abort.grpc_status())));
-            }
-        };
-        let (status, latency) = (answer.status.as_u16(), started.elapsed());
-        // Found each time: what a rule answers goes nowhere, so no lane keeps its counters.
-        worker.metrics.http(labels).answered(status, latency);
-        if let Some(logged) = &logged {
-            write_access_log(worker, logged, &service, None, (status, latency));
+        if let Some(line) = record.line() {
+            (line.service, line.route) = (service.to_string(), Some(Arc::clone(&route)));
         }
+        // Found each time: what a rule answers goes nowhere, so no lane keeps its counters.
+        record.enter(&worker.metrics.http(Labels { route, ..undecided(worker, Some(service)) }));
+        match what {
+            What::Answer(answer) => {
+                record.answered(answer.status.as_u16());
+                record.ended();
+                answer
+            }
+            What::Abort(abort, failure) => {
+                let status = (abort.http_status(), abort.grpc_status());
+                let refusal = Refusal::from(failure);
+                let id = worker.report_refused(Side::Client, &refusal);
+                let grpc = record.arrival.grpc;
+                record.refused(&refusal.failure, id, status);
+                error::answer_as(&refusal.failure, id, (status.0, grpc.then_some(status.1)))
+            }
+        }
+    }
+
+    fn refuse(&self, mut record: Record, refusal: &Refusal) -> Answer {
+        let (worker, failure) = (&self.0.worker, &refusal.failure);
+        let id = worker.report_refused(Side::Client, refusal);
+        let mut answer = error::answer(failure, id, record.arrival.grpc);
+        // Only a proxy may be told this; the application would pass it on.
+        answer.headers.remove(UNPROCESSED);
+        if !record.is_counted() {
+            // Where it goes was not decided, so it is counted for what was dialled.
+            record.enter(&worker.metrics.http(undecided(worker, decide::dialled_name(self.0))));
+        }
+        record.refused(failure, id, (answer.status.as_u16(), failure.reason.grpc_status()));
         answer
     }
 
-    fn refuse(&self, refusal: &Refusal, _started: Instant, grpc: bool) -> Answer {
-        let (worker, failure) = (&self.0.worker, &refusal.failure);
-        let id = worker.failure_id();
-        log_refused(worker, id, failure);
-        let mut answer = error::answer(failure, id, grpc);
-        // Only a proxy may be told this; the application would pass it on.
-        answer.headers.remove(UNPROCESSED);
-        answer
+    fn broke_off(&self, record: &mut Record, failure: Failure) -> HeaderMap {
+        let id = self.0.worker.report_broken(Side::Client, &failure);
+        record.broke_off(failure.reason, Some(id));
+        error::trailers(&failure, id)
     }
 }
 
 /// An admitted request.
 pub(super) struct Ticket {
     pub(super) decision: Decision,
-    started: Instant,
-    _active: Active,
-    /// Only for the access log.
-    logged: Option<Logged>,
 }
 
 /// Why an attempt gave no answer, and whether another may follow.
@@ -125,102 +149,87 @@ pub(super) fn timed_out(ticket: &Ticket, limit: Duration) -> Failure {
     Failure::new(Reason::Timeout, format!("{} did not answer within {limit:?}", ticket.decision.lane.service))
 }
 
-/// Whether another attempt may follow an answer. `says_unprocessed`: what the answer says of itself.
-pub(super) fn may_repeat_answer(decision: &Decision, upstream: &Upstream, status: u16, says_unprocessed: bool) -> bool {
+/// Why another attempt may follow an answer, if one may. `says_unprocessed`: what the answer says of itself.
+pub(super) fn may_repeat_answer(
+    decision: &Decision,
+    upstream: &Upstream,
+    status: u16,
+    says_unprocessed: bool,
+) -> Option<RetryCause> {
     // Nobody but a proxy is believed that nothing was processed.
-    (says_unprocessed && upstream.key.way == Way::Mesh) || decision.asks_again(Outcome::Status(status))
-}
-
-/// Whether another attempt may follow one without an answer.
-pub(super) fn may_repeat(decision: &Decision, broken: &Broken, idempotent: bool) -> bool {
-    let outcome = if broken.failure.reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Reset };
-    broken.unprocessed || (broken.stale && idempotent) || decision.asks_again(outcome)
-}
-
-/// Counts an answer; the cells its body is counted in.
-pub(super) fn answered(connection: &Connection, ticket: &Ticket, upstream: &Upstream, status: u16) -> Arc<HttpCells> {
-    let cells = cells(connection, &ticket.decision, upstream.key.way);
-    let latency = ticket.started.elapsed();
-    cells.answered(status, latency);
-    if let Some(logged) = &ticket.logged {
-        let lane = &ticket.decision.lane;
-        let way = Some((&lane.view.backend.service, upstream.key));
-        write_access_log(&connection.worker, logged, &lane.service, way, (status, latency));
+    if says_unprocessed && upstream.key.way == Way::Mesh {
+        return Some(RetryCause::Unprocessed);
     }
-    cells
+    decision.asks_again(Outcome::Status(status)).then_some(RetryCause::Answer)
 }
 
-/// Where requests of this backend are counted.
-fn cells(connection: &Connection, decision: &Decision, way: Way) -> Arc<HttpCells> {
+/// Why another attempt may follow one without an answer, if one may.
+pub(super) fn may_repeat(decision: &Decision, broken: &Broken, idempotent: bool) -> Option<RetryCause> {
+    let outcome = if broken.failure.reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Reset };
+    if broken.unprocessed {
+        Some(RetryCause::Unprocessed)
+    } else if broken.stale && idempotent {
+        Some(RetryCause::ConnectionClosed)
+    } else {
+        decision.asks_again(outcome).then_some(RetryCause::NoAnswer)
+    }
+}
+
+/// An attempt on this endpoint begins.
+pub(super) fn attempting(record: &mut Record, upstream: &Upstream) {
+    if let Some(line) = record.line() {
+        line.endpoint = Some(upstream.key.address);
+        line.mtls = upstream.key.way == Way::Mesh;
+        line.attempts += 1;
+    }
+}
+
+/// Counts an attempt that another one follows.
+pub(super) fn retried(worker: &Worker, lane: &Lane, upstream: &Upstream, cause: RetryCause) {
+    cells(worker, lane, upstream.key.way).retried(cause);
+}
+
+/// Counts an answer.
+pub(super) fn answered(worker: &Worker, ticket: &Ticket, upstream: &Upstream, status: u16, record: &mut Record) {
+    record.enter(cells(worker, &ticket.decision.lane, upstream.key.way));
+    record.answered(status);
+}
+
+/// Where requests of this lane are counted.
+fn cells<'a>(worker: &Worker, lane: &'a Lane, way: Way) -> &'a Arc<HttpCells> {
     let mtls = way == Way::Mesh;
-    let lane = &decision.lane;
-    Arc::clone(lane.cells(mtls, || connection.worker.metrics.http(lane_labels(&connection.worker, lane, mtls))))
+    lane.cells(mtls, || worker.metrics.http(lane_labels(worker, lane, mtls)))
 }
 
 /// Labels of a call of this pod on a lane.
 pub(super) fn lane_labels(worker: &Worker, lane: &Lane, mtls: bool) -> Labels {
-    labels(worker, &lane.service, lane.rule().map(|rule| &rule.name), Some(&lane.view.backend.service), mtls)
+    Labels {
+        route: lane.rule().map_or_else(|| Arc::from(""), |rule| Arc::clone(&rule.name)),
+        backend: Arc::clone(&lane.view.backend.service.name),
+        mtls,
+        ..undecided(worker, Some(lane.service.clone()))
+    }
 }
 
-/// Labels of a call of this pod.
-pub(super) fn labels(
-    worker: &Worker,
-    service: &ServiceRef,
-    rule: Option<&Arc<str>>,
-    backend: Option<&ServiceRef>,
-    mtls: bool,
-) -> Labels {
+/// Labels of a call of this pod for which neither rule nor backend was found. `None`: what was dialled is not known any more.
+fn undecided(worker: &Worker, service: Option<ServiceRef>) -> Labels {
     let pod = &worker.shared.config.pod;
+    let nothing: Arc<str> = Arc::from("");
     Labels {
         side: Side::Client,
         src_namespace: Arc::from(pod.namespace.as_str()),
         src_workload: Arc::from(pod.workload_name()),
-        dst_namespace: Arc::from(service.namespace.as_str()),
-        dst_service: Arc::clone(&service.name),
-        route: rule.map_or_else(|| Arc::from(""), Arc::clone),
-        backend: backend.map_or_else(|| Arc::from(""), |backend| Arc::clone(&backend.name)),
-        mtls,
+        dst_namespace: service.as_ref().map_or_else(|| Arc::clone(&nothing), |name| name.namespace.as_str().into()),
+        dst_service: service.map_or_else(|| Arc::clone(&nothing), |service| service.name),
+        route: Arc::clone(&nothing),
+        backend: nothing,
+        mtls: false,
     }
 }
 
-/// Writes a line of the access log, which is on. Without `way`, a rule answered.
-fn write_access_log(
-    worker: &Worker,
-    request: &Logged,
-    service: &ServiceRef,
-    way: Option<(&ServiceRef, Key)>,
-    (status, latency): (u16, Duration),
-) {
-    worker.shared.access_log.write(&Entry {
-        log: "access",
-        side: "client",
-        method: &request.method,
-        path: &request.path,
-        status,
-        duration_ms: latency.as_secs_f64() * 1e3,
-        peer: "",
-        service: &service.to_string(),
-        backend: &way.map(|(backend, _)| backend.to_string()).unwrap_or_default(),
-        endpoint: &way.map(|(_, key)| key.address.to_string()).unwrap_or_default(),
-        mtls: way.is_some_and(|(_, key)| key.way == Way::Mesh),
-    });
-}
-
-/// Logs and counts a refusal of this proxy toward its own application.
-pub(super) fn log_refused(worker: &Worker, id: FailureId, failure: &Failure) {
-    if worker.may_log() {
-        tracing::warn!(
-            %id,
-            code = failure.code.as_str(),
-            reason = failure.reason.as_str(),
-            detail = failure.detail,
-            "outbound request refused"
-        );
-    }
-    worker.metrics.refused(RefusalLabels {
-        side: Side::Client,
-        reason: failure.reason.as_str(),
-        code: failure.code.as_str(),
-        policy: Arc::from(""),
-    });
+/// Says where it goes.
+pub(super) fn describe(line: &mut Line, lane: &Lane) {
+    line.service = lane.service.to_string();
+    line.route = lane.rule().map(|rule| Arc::clone(&rule.name));
+    line.backend = lane.view.backend.service.to_string();
 }

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Connection, http, tunnel};
+use super::tunnel::{self, Connected};
+use super::{Connection, http};
 use crate::error::Failure;
 use crate::http::sniff::{Guess, guess, peek_until};
 use crate::io::Stream;
@@ -26,7 +27,7 @@ enum First {
 
 /// See the module.
 pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Result<(), Failure> {
-    let (mut upstream, cells) = tunnel::connect(&connection).await?;
+    let Connected { mut upstream, cells, line } = tunnel::connect(&connection).await?;
     let mut greeting = [0; GREETING_BYTES];
     let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
     let first = tokio::select! {
@@ -49,6 +50,6 @@ pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Re
         }
         First::Nobody => return Ok(()),
     }
-    tunnel::finish(tcp::join(Stream::Plain(stream), upstream, cells).await);
+    tcp::join(Stream::Plain(stream), upstream, cells, line).await;
     Ok(())
 }

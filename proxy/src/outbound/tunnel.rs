@@ -6,32 +6,41 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::decide::{self, Decision, Tried};
+use super::decide::{self, Tried};
 use super::{Connection, request};
+use crate::access_log::Line;
 use crate::error::Failure;
 use crate::io::Stream;
 use crate::metrics::cells::TcpCells;
 use crate::metrics::{Labels, Side};
 use crate::tcp;
 use crate::upstream::{Upstream, Way};
-use crate::worker::Worker;
+use crate::worker::{Lane, Worker};
+
+/// A connection to an endpoint, where it is counted, and what is written of it.
+pub(super) struct Connected {
+    pub(super) upstream: Stream,
+    pub(super) cells: Arc<TcpCells>,
+    pub(super) line: Option<Box<Line>>,
+}
 
 /// Chooses a backend, connects and joins.
 pub(super) async fn run(connection: &Connection, stream: TcpStream) -> Result<(), Failure> {
-    let (upstream, cells) = connect(connection).await?;
-    finish(tcp::join(Stream::Plain(stream), upstream, cells).await);
+    let Connected { upstream, cells, line } = connect(connection).await?;
+    tcp::join(Stream::Plain(stream), upstream, cells, line).await;
     Ok(())
 }
 
 /// Connects to an endpoint of the destination's backend, to another one where the first does not answer.
-pub(super) async fn connect(connection: &Connection) -> Result<(Stream, Arc<TcpCells>), Failure> {
+pub(super) async fn connect(connection: &Connection) -> Result<Connected, Failure> {
     let worker = &connection.worker;
     let decision = decide::bytes(connection)?;
+    let lane = &decision.lane;
     let mut tried = Tried::new();
     loop {
-        let upstream = decide::endpoint(worker, &decision.lane.view, &tried);
-        match upstream.tcp(&worker.shared.tls, &decision.lane.view.backend.identities).await {
-            Ok(stream) => return Ok((stream, cells(worker, &decision, upstream))),
+        let upstream = decide::endpoint(worker, &lane.view, &tried);
+        match upstream.tcp(&worker.shared.tls, &lane.view.backend.identities).await {
+            Ok(stream) => return Ok(connected(worker, lane, upstream, stream)),
             Err(failure) if tried.len() < decision.attempts() => {
                 tracing::debug!(%failure, "trying another endpoint");
                 upstream.load.failed(std::time::Instant::now());
@@ -40,6 +49,26 @@ pub(super) async fn connect(connection: &Connection) -> Result<(Stream, Arc<TcpC
             Err(failure) => return Err(failure),
         }
     }
+}
+
+fn connected(worker: &Worker, lane: &Lane, to: &Upstream, upstream: Stream) -> Connected {
+    let mtls = to.key.way == Way::Mesh;
+    let line = line(worker, to.key.address).map(|mut line| {
+        request::describe(&mut line, lane);
+        line.mtls = mtls;
+        line
+    });
+    Connected { upstream, cells: worker.metrics.tcp(request::lane_labels(worker, lane, mtls)), line }
+}
+
+/// What is written of a connection to this endpoint.
+fn line(worker: &Worker, endpoint: SocketAddr) -> Option<Box<Line>> {
+    let log = &worker.shared.access_log;
+    log.is_on().then(|| {
+        let mut line = Box::new(Line::of_connection(log, Side::Client));
+        line.endpoint = Some(endpoint);
+        line
+    })
 }
 
 /// Passes a connection through to an address the mesh knows nothing of.
@@ -58,17 +87,6 @@ pub(super) async fn outside(worker: &Rc<Worker>, dialled: SocketAddr, stream: Tc
         backend: outside,
         mtls: false,
     });
-    finish(tcp::join(Stream::Plain(stream), remote, cells).await);
+    tcp::join(Stream::Plain(stream), remote, cells, line(worker, dialled)).await;
     Ok(())
-}
-
-/// The end of a byte stream is its peers' business; a reset is no error of the mesh.
-pub(super) fn finish(outcome: std::io::Result<()>) {
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "TCP connection ended");
-    }
-}
-
-fn cells(worker: &Worker, decision: &Decision, upstream: &Upstream) -> Arc<TcpCells> {
-    worker.metrics.tcp(request::lane_labels(worker, &decision.lane, upstream.key.way == Way::Mesh))
 }

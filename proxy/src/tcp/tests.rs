@@ -32,8 +32,8 @@ async fn joined() -> (TcpStream, TcpStream, [Arc<TcpCells>; 2]) {
     let (near, far) = mesh().await;
     let (inbound, application) = loopback().await;
     let cells = [Arc::new(TcpCells::default()), Arc::new(TcpCells::default())];
-    tokio::spawn(join(Stream::Plain(outbound), near, Arc::clone(&cells[0])));
-    tokio::spawn(join(far, Stream::Plain(inbound), Arc::clone(&cells[1])));
+    tokio::spawn(join(Stream::Plain(outbound), near, Arc::clone(&cells[0]), None));
+    tokio::spawn(join(far, Stream::Plain(inbound), Arc::clone(&cells[1]), None));
     (caller, application, cells)
 }
 

@@ -50,8 +50,8 @@ pub struct Sidecar {
     pub resources: Resources,
     /// Log filter.
     pub log: String,
-    /// Whether each request is logged.
-    pub access_log: bool,
+    /// How each request is logged: `json`, `text` or `off`; empty is `off`.
+    pub access_log: String,
     /// Outbound ports left alone.
     pub skip_outbound_ports: String,
     /// Inbound ports left alone.
@@ -125,7 +125,9 @@ impl Sidecar {
             labels::LOG => {
                 self.log = log_filter(value).ok_or("a log filter such as info,tulle_proxy::outbound=debug")?.into()
             }
-            labels::ACCESS_LOG => self.access_log = access_log(value).ok_or("\"json\" or \"off\"")?,
+            labels::ACCESS_LOG => {
+                self.access_log = access_log(value).ok_or("\"json\", \"text\" or \"off\"")?.to_owned();
+            }
             labels::SKIP_OUTBOUND_PORTS => self.skip_outbound_ports = port_list(value).ok_or(PORT_LIST)?.into(),
             labels::SKIP_INBOUND_PORTS => self.skip_inbound_ports = port_list(value).ok_or(PORT_LIST)?.into(),
             labels::SKIP_OUTBOUND_NETWORKS => {
@@ -185,12 +187,8 @@ fn log_filter(value: &str) -> Option<&str> {
     (!value.is_empty() && value.len() <= MAX_BYTES && value.bytes().all(allowed)).then_some(value)
 }
 
-fn access_log(value: &str) -> Option<bool> {
-    match value {
-        "json" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
+fn access_log(value: &str) -> Option<&str> {
+    ["json", "text", "off"].contains(&value).then_some(value)
 }
 
 /// `22,9000-9100`, or empty for none.

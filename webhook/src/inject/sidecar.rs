@@ -106,7 +106,7 @@ fn environment(pod: Pod<'_>, settings: &Settings, sidecar: &Sidecar, probes: &Pr
         variable(env::ISSUER, &settings.issuer),
         variable(env::DEFAULT_MTLS, settings.default_mtls.as_str()),
         variable(env::LOG, &sidecar.log),
-        variable(env::ACCESS_LOG, if sidecar.access_log { "json" } else { "off" }),
+        variable(env::ACCESS_LOG, if sidecar.access_log.is_empty() { "off" } else { &sidecar.access_log }),
     ];
     variables.extend(sidecar.workers().map(|workers| variable(env::WORKERS, workers.to_string())));
     variables.extend(skip_lists(sidecar));

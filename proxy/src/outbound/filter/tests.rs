@@ -177,7 +177,7 @@ async fn redirects_and_fixed_answers_are_ordinary_answers() {
         let counted = |code| -> u64 {
             let ruled = series.http.iter().filter(|(labels, _)| labels.backend.is_empty());
             ruled
-                .flat_map(|(_, cells)| cells.by_code())
+                .flat_map(|(_, cells)| cells.outcomes().map(|(outcome, count)| (outcome.status, count)))
                 .filter(|(known, _)| *known == code)
                 .map(|(_, count)| count)
                 .sum()

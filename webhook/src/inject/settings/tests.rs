@@ -38,7 +38,7 @@ fn annotations_override_the_defaults() {
     assert_eq!(resources(labels::MEMORY_LIMIT, "1Gi").limits["memory"], "1Gi");
     let sidecar = |key: &str, value: &str| overridden(key, value).expect(key);
     assert_eq!(sidecar(labels::LOG, "debug").log, "debug");
-    assert!(sidecar(labels::ACCESS_LOG, "json").access_log);
+    assert_eq!(sidecar(labels::ACCESS_LOG, "text").access_log, "text");
     assert_eq!(sidecar(labels::SKIP_OUTBOUND_PORTS, "22,9000-9100").skip_outbound_ports, "22,9000-9100");
     assert_eq!(sidecar(labels::SKIP_INBOUND_PORTS, "9090").skip_inbound_ports, "9090");
     assert_eq!(
@@ -55,7 +55,7 @@ fn a_wrong_value_is_refused_with_the_annotation_and_an_example() {
         (labels::MEMORY_LIMIT, "-1", "a quantity"),
         (labels::LOG, "info\nX=1", "a log filter"),
         (labels::LOG, "$(TULLE_ISSUER)", "a log filter"),
-        (labels::ACCESS_LOG, "true", "\"json\" or \"off\""),
+        (labels::ACCESS_LOG, "true", "\"json\", \"text\" or \"off\""),
         (labels::SKIP_OUTBOUND_PORTS, "0", "a list of ports"),
         (labels::SKIP_OUTBOUND_PORTS, "90-80", "a list of ports"),
         (labels::SKIP_INBOUND_PORTS, "http", "a list of ports"),
