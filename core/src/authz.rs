@@ -126,6 +126,8 @@ pub enum Verdict<'a> {
 pub struct PolicySet {
     /// Most specific first, then oldest, then by name: the first that speaks decides.
     policies: Vec<(Scope, Policy)>,
+    /// Asked with every request, so known in advance.
+    judges_paths: bool,
 }
 
 impl PolicySet {
@@ -142,7 +144,8 @@ impl PolicySet {
         policies.sort_by(|(a_scope, a), (b_scope, b)| {
             b_scope.cmp(a_scope).then(a.created.cmp(&b.created)).then_with(|| a.name.cmp(&b.name))
         });
-        PolicySet { policies }
+        let judges_paths = policies.iter().any(|(_, policy)| policy.judges_paths());
+        PolicySet { policies, judges_paths }
     }
 
     /// Names of the policies, the most specific first.
@@ -152,11 +155,7 @@ impl PolicySet {
 
     /// Whether any rule looks at paths: then a request is brought into normal form before it is judged, and forwarded so.
     pub fn judges_paths(&self) -> bool {
-        let operations = |policy: &Policy| {
-            let rules = policy.authorization.iter().flat_map(|section| &section.rules);
-            rules.flat_map(|rule| &rule.to).any(|to| !to.paths.is_empty() || !to.not_paths.is_empty())
-        };
-        self.policies.iter().any(|(_, policy)| operations(policy))
+        self.judges_paths
     }
 
     /// The mode on a port: what the most specific policy says (port, then workload, then namespace, then mesh; the oldest wins a

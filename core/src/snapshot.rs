@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::authz::PolicySet;
 use crate::identity::SpiffeId;
 use crate::name::ServiceRef;
@@ -20,7 +22,7 @@ pub struct Snapshot {
     /// Grows by one with each published snapshot.
     pub generation: u64,
     /// What is known of each address that was asked for. An absent address is unknown, not outside the mesh.
-    pub targets: HashMap<IpAddr, Target>,
+    pub targets: HashMap<IpAddr, Target, RandomState>,
     /// The policies that select this workload.
     pub policies: Arc<PolicySet>,
 }

@@ -50,10 +50,10 @@ pub async fn start(application: SocketAddr) -> anyhow::Result<SocketAddr> {
     let callee = config(CALLEE_IP, "catalog", &[(env::LISTEN_INBOUND, &listens)])?;
     let routes = Snapshot {
         generation: 1,
-        targets: HashMap::from([(service.ip(), Target::Service(Arc::new(catalog(service.port(), pod)?)))]),
+        targets: [(service.ip(), Target::Service(Arc::new(catalog(service.port(), pod)?)))].into_iter().collect(),
         policies: Arc::default(),
     };
-    let policies = Snapshot { generation: 1, targets: HashMap::new(), policies: Arc::new(policies()) };
+    let policies = Snapshot { generation: 1, targets: HashMap::default(), policies: Arc::new(policies()) };
     let caller = worker(caller, &ca, CALLER, routes);
     let callee = worker(callee, &ca, CALLEE, policies);
     for listener in listen::listen_at([&pod])? {

@@ -4,6 +4,7 @@
 //! test ──▶ service ▷ caller's proxy ══ mTLS ══▷ callees' proxies ──▶ applications of the test
 //! ```
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -189,7 +190,11 @@ fn snapshot(service: SocketAddr, routes: RouteTable<Arc<Destination>>, direct: A
     let name = ServiceRef::new("shop", "web");
     let port = Port { number: service.port(), protocol: Protocol::Http2, routes, direct };
     let target = Target::Service(Arc::new(Service { name, ports: vec![port] }));
-    Snapshot { generation: 1, targets: [(service.ip(), target)].into(), policies: Arc::new(PolicySet::default()) }
+    Snapshot {
+        generation: 1,
+        targets: [(service.ip(), target)].into_iter().collect(),
+        policies: Arc::new(PolicySet::default()),
+    }
 }
 
 fn config(ip: IpAddr, listens: (&str, &str)) -> Config {

@@ -54,6 +54,12 @@ impl Policy {
         Policy { name, created, selector, mtls: None, authorization: None, unreadable: true }
     }
 
+    /// Whether a rule of it looks at paths.
+    pub(super) fn judges_paths(&self) -> bool {
+        let rules = self.authorization.iter().flat_map(|section| &section.rules);
+        rules.flat_map(|rule| &rule.to).any(|to| !to.paths.is_empty() || !to.not_paths.is_empty())
+    }
+
     /// How closely the policy selects the workload; `None` where it does not.
     pub(super) fn scope(&self, workload: &Workload, system_namespace: &Namespace) -> Option<Scope> {
         let mesh = self.name.namespace == *system_namespace;

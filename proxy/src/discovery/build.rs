@@ -52,7 +52,7 @@ impl Built {
     /// not have been read yet.
     pub(crate) fn nothing(frame: &Frame) -> Self {
         let snapshot =
-            Snapshot { generation: 0, targets: HashMap::new(), policies: Arc::new(policies::unknown(&frame.home)) };
+            Snapshot { generation: 0, targets: HashMap::default(), policies: Arc::new(policies::unknown(&frame.home)) };
         Self { snapshot: Arc::new(snapshot), parts: Parts::default(), policy_revision: None }
     }
 }
@@ -61,7 +61,7 @@ impl Built {
 pub(crate) fn build(store: &Store, addresses: &Addresses, frame: &Frame, previous: &Built) -> Option<Built> {
     let mut builder = Builder { store, frame, old: &previous.parts, new: Parts::default(), kept: false };
     let old = &previous.snapshot;
-    let mut targets = HashMap::with_capacity(addresses.len());
+    let mut targets = HashMap::with_capacity_and_hasher(addresses.len(), Default::default());
     for (address, binding) in addresses.iter() {
         if let Some(target) = builder.target(address, binding, old.targets.get(&address)) {
             targets.insert(address, target);
