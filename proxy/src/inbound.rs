@@ -29,10 +29,10 @@ use crate::http::{Version, sniff};
 use crate::io::Stream;
 use crate::metrics::cells::HttpCells;
 use crate::metrics::{Labels, Side};
-use crate::tls::{Hello, MeshProtocol, mesh_hello, peer_identity};
+use crate::tls::{Hello, MeshProtocol, TlsStream, mesh_hello, peer_identity};
 use crate::upstream::Way;
 use crate::worker::Worker;
-use crate::{listen, tcp, tls};
+use crate::{listen, mux, tcp, tls};
 
 /// Time for a handshake, first byte to last.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ async fn open(
         Opening::Mesh => mesh(worker, dialled, caller, stream).await,
         Opening::Plain(sniff::Guess::Http(version)) => {
             let connection = Connection::new(worker, dialled, caller, None);
-            http(connection, Stream::Plain(stream), version).await
+            http(&connection, Stream::Plain(stream), version).await
         }
         Opening::Plain(_) => {
             let connection = Connection::new(worker, dialled, caller, None);
@@ -145,21 +145,34 @@ async fn mesh(worker: &Rc<Worker>, dialled: SocketAddr, caller: SocketAddr, stre
         .map_err(|error| Failure::new(Reason::PeerIdentity, format!("{caller}: {error}")))?;
     let protocol = stream.alpn_protocol().and_then(MeshProtocol::from_alpn);
     let connection = Connection::new(worker, dialled, caller, Some(peer));
-    let stream = Stream::Tls(stream);
     match protocol {
-        Some(MeshProtocol::H1) => http(connection, stream, Version::H1).await,
-        Some(MeshProtocol::H2) => http(connection, stream, Version::H2).await,
-        Some(MeshProtocol::Tcp) => tunnel(&connection, stream).await,
+        Some(MeshProtocol::H1) => http(&connection, Stream::Tls(stream), Version::H1).await,
+        Some(MeshProtocol::H1Shared) => shared(connection, stream).await,
+        Some(MeshProtocol::H2) => http(&connection, Stream::Tls(stream), Version::H2).await,
+        Some(MeshProtocol::Tcp) => tunnel(&connection, Stream::Tls(stream)).await,
         None => Err(failed(format!("{caller} negotiated no protocol of the mesh; is its proxy of another release?"))),
     }
 }
 
-async fn http(connection: Connection, stream: Stream, version: Version) -> Result<(), Failure> {
+/// Many HTTP/1 connections of one peer.
+async fn shared(connection: Connection, stream: Box<TlsStream>) -> Result<(), Failure> {
+    let connection = Rc::new(connection);
+    let served = mux::serve(stream, &connection.worker.shared.drain, |stream| {
+        let connection = Rc::clone(&connection);
+        tokio::task::spawn_local(async move { http(&connection, Stream::Mux(stream), Version::H1).await });
+    });
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "shared inbound connection ended");
+    }
+    Ok(())
+}
+
+async fn http(connection: &Connection, stream: Stream, version: Version) -> Result<(), Failure> {
     let drain = &connection.worker.shared.drain;
     let served = match version {
-        Version::H1 => crate::h1::serve(&request::Inbound::new(&connection), stream, drain).await,
+        Version::H1 => crate::h1::serve(&request::Inbound::new(connection), stream, drain).await,
         // Boxed: HTTP/1 connections, which are many, need not carry the state of an HTTP/2 one.
-        Version::H2 => Box::pin(crate::http2::serve(&request::Inbound::new(&connection), stream, drain)).await,
+        Version::H2 => Box::pin(crate::http2::serve(&request::Inbound::new(connection), stream, drain)).await,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "inbound connection ended");

@@ -1,4 +1,5 @@
-//! The one stream type of the data path: plaintext or TLS of either role, without a box around the plain case.
+//! The one stream type of the data path: plaintext, TLS of either role, or a share of a TLS connection, without a box around the plain
+//! case.
 
 mod intake;
 
@@ -11,6 +12,7 @@ use tokio::net::TcpStream;
 
 pub(crate) use intake::Intake;
 
+use crate::mux::MuxStream;
 use crate::tls::TlsStream;
 
 /// A connection to or from a peer. TLS state is boxed: it is a kilobyte that plaintext connections should not carry.
@@ -20,10 +22,12 @@ pub(crate) enum Stream {
     Plain(TcpStream),
     /// TLS.
     Tls(Box<TlsStream>),
+    /// One of many on a TLS connection.
+    Mux(MuxStream),
 }
 
 impl Stream {
-    /// Shows bytes that arrived: those of TLS where they were decrypted, plaintext ones in `intake`. None: the peer has ended.
+    /// Shows bytes that arrived: those of TLS where they were decrypted, others in `intake`. None: the peer has ended.
     ///
     /// # Errors
     /// That of the connection; for TLS see [`TlsStream::poll_fill`].
@@ -39,6 +43,12 @@ impl Stream {
                 }
                 Poll::Ready(Ok(intake.bytes.filled()))
             }
+            Stream::Mux(stream) => {
+                if intake.bytes.is_empty() {
+                    ready!(intake.poll_read(stream, cx))?;
+                }
+                Poll::Ready(Ok(intake.bytes.filled()))
+            }
             Stream::Tls(stream) => stream.poll_fill(cx),
         }
     }
@@ -46,7 +56,7 @@ impl Stream {
     /// Uses up `count` bytes of what [`poll_fill`](Self::poll_fill) showed.
     pub(crate) fn consume(&mut self, intake: &mut Intake, count: usize) {
         match self {
-            Stream::Plain(_) => intake.consume(count),
+            Stream::Plain(_) | Stream::Mux(_) => intake.consume(count),
             Stream::Tls(stream) => stream.consume(count),
         }
     }
@@ -57,6 +67,7 @@ macro_rules! forward {
         match $self.get_mut() {
             Stream::Plain($stream) => $call,
             Stream::Tls($stream) => $call,
+            Stream::Mux($stream) => $call,
         }
     };
 }
@@ -84,6 +95,7 @@ impl AsyncWrite for Stream {
         match self {
             Stream::Plain(stream) => stream.is_write_vectored(),
             Stream::Tls(stream) => stream.is_write_vectored(),
+            Stream::Mux(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -25,6 +25,7 @@ pub mod lab;
 mod listen;
 mod memory;
 mod metrics;
+mod mux;
 mod outbound;
 mod probe;
 mod record;

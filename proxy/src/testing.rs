@@ -94,7 +94,7 @@ impl Mesh {
             let own = listener.local_addr().unwrap();
             endpoints.push(Endpoint { address: own, transport: Transport::Mesh });
             let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{own}={application}")));
-            let world = Snapshot { generation: 1, targets: [].into(), policies: Arc::clone(&policies) };
+            let world = Snapshot { generation: 1, targets: HashMap::default(), policies: Arc::clone(&policies) };
             callees.push(Proxy::start("inbound", config, &ca, CALLEE, world, (None, Some(listener))));
         }
         let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();

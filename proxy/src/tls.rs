@@ -38,6 +38,8 @@ use crate::config::KeyExchange;
 pub(crate) enum MeshProtocol {
     /// HTTP/1.1.
     H1,
+    /// Many connections of HTTP/1.1: see [`mux`](crate::mux).
+    H1Shared,
     /// HTTP/2.
     H2,
     /// Opaque bytes.
@@ -46,12 +48,14 @@ pub(crate) enum MeshProtocol {
 
 impl MeshProtocol {
     /// All, in the order a server prefers them.
-    pub(crate) const ALL: [MeshProtocol; 3] = [MeshProtocol::H2, MeshProtocol::H1, MeshProtocol::Tcp];
+    pub(crate) const ALL: [MeshProtocol; 4] =
+        [MeshProtocol::H2, MeshProtocol::H1Shared, MeshProtocol::H1, MeshProtocol::Tcp];
 
     /// The ALPN protocol id (RFC 7301); the prefix is ours, so no application's own TLS can be taken for mesh TLS.
     pub(crate) const fn alpn(self) -> &'static [u8] {
         match self {
             MeshProtocol::H1 => b"tulle/h1",
+            MeshProtocol::H1Shared => b"tulle/h1-shared",
             MeshProtocol::H2 => b"tulle/h2",
             MeshProtocol::Tcp => b"tulle/tcp",
         }
@@ -82,7 +86,8 @@ struct Material {
 /// One consistent world: certificate, bundle and the configurations made of both.
 #[derive(Debug)]
 struct Current {
-    clients: [Arc<ClientConfig>; 3],
+    /// By [`MeshProtocol`].
+    clients: [Arc<ClientConfig>; 4],
     server: Arc<ServerConfig>,
     facts: Arc<TlsFacts>,
 }
@@ -152,7 +157,12 @@ impl TlsContext {
         };
         let client = |protocol| client::mesh_client(&self.trust_domain, identity, bundle, protocol).map(Arc::new);
         let current = Current {
-            clients: [client(MeshProtocol::H1)?, client(MeshProtocol::H2)?, client(MeshProtocol::Tcp)?],
+            clients: [
+                client(MeshProtocol::H1)?,
+                client(MeshProtocol::H1Shared)?,
+                client(MeshProtocol::H2)?,
+                client(MeshProtocol::Tcp)?,
+            ],
             server: Arc::new(server::mesh_server(&self.trust_domain, identity, bundle)?),
             facts: Arc::new(facts),
         };

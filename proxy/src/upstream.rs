@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use load::Load;
-use pool::{H1Connection, H2Connection};
+use pool::{H1Connection, H2Connection, SharedConnection};
 use tulle_core::snapshot::Transport;
 
 /// Identifies an upstream of a data thread.
@@ -54,9 +54,11 @@ pub(crate) struct Upstream {
     /// Set when the address left the balancer: connections that come back are closed instead of kept.
     retired: Cell<bool>,
     h1: RefCell<Vec<H1Connection>>,
+    h1_shares: RefCell<Vec<H1Connection>>,
+    shared: RefCell<Vec<SharedConnection>>,
     h2: RefCell<Vec<Rc<H2Connection>>>,
-    /// Held while an HTTP/2 connection is opened, so that a burst of requests opens one and not a hundred.
-    opening_h2: tokio::sync::Mutex<()>,
+    /// Held while a connection for many requests is opened, so that a burst of them opens one and not a hundred.
+    opening: tokio::sync::Mutex<()>,
 }
 
 impl Upstream {
@@ -67,8 +69,13 @@ impl Upstream {
             balanced: Cell::new(false),
             retired: Cell::new(false),
             h1: RefCell::default(),
+            h1_shares: RefCell::default(),
+            shared: RefCell::default(),
             h2: RefCell::default(),
-            opening_h2: tokio::sync::Mutex::new(()),
+            opening: tokio::sync::Mutex::new(()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

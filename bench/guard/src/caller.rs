@@ -1,4 +1,4 @@
-//! The caller: one request after the other on one connection.
+//! The caller: one request after the other on one connection, or on many at once.
 
 use std::net::SocketAddr;
 
@@ -11,13 +11,25 @@ const GET: &[u8] = b"GET /items/7?page=2 HTTP/1.1\r\nHost: catalog.shop\r\nUser-
                      x-user: somebody\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n";
 const POST: &[u8] = b"POST /items HTTP/1.1\r\nHost: catalog.shop\r\nUser-Agent: guard/1.0\r\nAccept: */*\r\n\
                       Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"name\": \"teapot\"} .";
+/// Connections of a caller that asks on many at once.
+const CROWD: usize = 16;
 /// Length of an answer's body on HTTP/1.
 const BODY: usize = 1024;
 
 /// See the module.
 pub(crate) enum Caller {
-    H1 { stream: TcpStream, request: &'static [u8] },
-    H2 { sender: h2::client::SendRequest<Bytes>, uri: http::Uri },
+    H1 {
+        stream: TcpStream,
+        request: &'static [u8],
+    },
+    /// Each round asks on every connection before it reads an answer, so that requests are under way together.
+    Crowd {
+        streams: Vec<TcpStream>,
+    },
+    H2 {
+        sender: h2::client::SendRequest<Bytes>,
+        uri: http::Uri,
+    },
 }
 
 impl Caller {
@@ -28,6 +40,15 @@ impl Caller {
         match scenario {
             "h1-get" => Ok(Self::H1 { stream, request: GET }),
             "h1-post" => Ok(Self::H1 { stream, request: POST }),
+            "h1-crowd" => {
+                let mut streams = vec![stream];
+                for _ in 1..CROWD {
+                    let stream = TcpStream::connect(service).await?;
+                    stream.set_nodelay(true)?;
+                    streams.push(stream);
+                }
+                Ok(Self::Crowd { streams })
+            }
             "h2-unary" => {
                 let (sender, connection) = h2::client::handshake(stream).await?;
                 tokio::task::spawn_local(connection);
@@ -37,20 +58,38 @@ impl Caller {
         }
     }
 
-    /// Sends so many requests, each after the answer to the one before.
+    /// Sends so many requests, each after the answer to the one before it on its connection.
     pub(crate) async fn send(&mut self, requests: u32) -> anyhow::Result<()> {
-        for _ in 0..requests {
-            match self {
-                Self::H1 { stream, request } => http1(stream, request).await?,
-                Self::H2 { sender, uri } => http2(sender, uri).await?,
+        let mut left = requests as usize;
+        while left > 0 {
+            left -= match self {
+                Self::H1 { stream, request } => {
+                    stream.write_all(request).await?;
+                    answer(stream).await?;
+                    1
+                }
+                Self::Crowd { streams } => {
+                    let count = streams.len().min(left);
+                    for stream in &mut streams[..count] {
+                        stream.write_all(GET).await?;
+                    }
+                    for stream in &mut streams[..count] {
+                        answer(stream).await?;
+                    }
+                    count
+                }
+                Self::H2 { sender, uri } => {
+                    http2(sender, uri).await?;
+                    1
+                }
             }
         }
         Ok(())
     }
 }
 
-async fn http1(stream: &mut TcpStream, request: &[u8]) -> anyhow::Result<()> {
-    stream.write_all(request).await?;
+/// Reads an answer to its end.
+async fn answer(stream: &mut TcpStream) -> anyhow::Result<()> {
     let mut buffer = [0; 4096];
     let mut filled = 0;
     loop {

@@ -18,7 +18,7 @@ const WARM_UP: u32 = 100;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: tulle-guard h1-get|h1-post|h2-unary <requests>";
+    let usage = "usage: tulle-guard h1-get|h1-post|h1-crowd|h2-unary <requests>";
     let (Some(scenario), Some(requests)) = (arguments.next(), arguments.next()) else { bail!(usage) };
     let requests: u32 = requests.parse().context(usage)?;
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

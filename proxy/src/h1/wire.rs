@@ -100,6 +100,11 @@ impl Wire {
         !self.input.is_empty() || self.poll_fill(&mut context).is_ready()
     }
 
+    /// Whether it is a share of a common connection.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.stream, Stream::Mux(_))
+    }
+
     /// Goes back to small reads, and holds no memory while idle.
     pub(crate) fn rest(&mut self) {
         self.room = ROOM_FIRST;

@@ -32,8 +32,8 @@ async fn joined() -> (TcpStream, TcpStream, [Arc<TcpCells>; 2]) {
     let (near, far) = mesh().await;
     let (inbound, application) = loopback().await;
     let cells = [Arc::new(TcpCells::default()), Arc::new(TcpCells::default())];
-    tokio::spawn(join(Stream::Plain(outbound), near, Arc::clone(&cells[0]), None));
-    tokio::spawn(join(far, Stream::Plain(inbound), Arc::clone(&cells[1]), None));
+    tokio::task::spawn_local(join(Stream::Plain(outbound), near, Arc::clone(&cells[0]), None));
+    tokio::task::spawn_local(join(far, Stream::Plain(inbound), Arc::clone(&cells[1]), None));
     (caller, application, cells)
 }
 
@@ -45,7 +45,7 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8 ^ (at >> 12) as u8).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn both_directions_flow_at_once_and_are_counted() {
     let (caller, application, cells) = joined().await;
     let (there, back) = (pattern(5_000_001), pattern(3_000_001));
@@ -69,7 +69,7 @@ async fn both_directions_flow_at_once_and_are_counted() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn the_end_of_one_direction_is_passed_on_and_the_other_goes_on() {
     for caller_first in [true, false] {
         let (caller, application, cells) = joined().await;
@@ -94,7 +94,7 @@ async fn the_end_of_one_direction_is_passed_on_and_the_other_goes_on() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_broken_side_ends_both() {
     let (caller, mut application, cells) = joined().await;
     socket2::SockRef::from(&caller).set_linger(Some(std::time::Duration::ZERO)).unwrap();
@@ -109,7 +109,7 @@ async fn a_broken_side_ends_both() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_sink_that_stalls_stalls_the_source() {
     let (mut caller, mut application, cells) = joined().await;
     let chunk = pattern(1 << 16);

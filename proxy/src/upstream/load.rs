@@ -26,6 +26,11 @@ impl Load {
         (f64::from(self.in_flight.get()) + 1.0) * self.decayed(now)
     }
 
+    /// Requests under way.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
     /// A request begins.
     pub(crate) fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);

@@ -1,5 +1,7 @@
-//! Connections kept between requests. HTTP/1: one request each, the last used first. HTTP/2: shared, one unless its streams run out.
+//! Connections kept between requests. HTTP/1: one request each, the last used first; from some requests at once on they are shares of
+//! a common TLS connection. HTTP/2: shared, one unless its streams run out.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use crate::error::Failure;
 use crate::h1::Wire;
 use crate::http2::{self, Sender};
 use crate::io::Stream;
+use crate::mux::Opener;
 use crate::tls::{MeshProtocol, TlsContext};
 use tulle_core::codes::Reason;
 
@@ -23,6 +26,10 @@ const IDLE_APPLICATION: Duration = Duration::from_secs(4);
 /// Requests at once on one HTTP/2 connection before another is opened: the least a peer should allow (RFC 9113 §6.5.2).
 const STREAMS_PER_CONNECTION: usize = 100;
 
+/// Requests at once to one proxy of the mesh above which a further HTTP/1 connection is a share of a common one. Few callers get the
+/// bandwidth of a connection each; many save system calls together.
+const ALONE: u32 = 1;
+
 /// An HTTP/1 connection, in the pool or with a request.
 #[derive(Debug)]
 pub(crate) struct H1Connection {
@@ -33,6 +40,13 @@ pub(crate) struct H1Connection {
     pub(crate) reused: bool,
 }
 
+/// A TLS connection that HTTP/1 connections are shares of.
+#[derive(Debug)]
+pub(crate) struct SharedConnection {
+    opener: Opener,
+    peer: Option<SpiffeId>,
+}
+
 /// An HTTP/2 connection; requests in flight hold an `Rc` of it.
 #[derive(Debug)]
 pub(crate) struct H2Connection {
@@ -40,14 +54,53 @@ pub(crate) struct H2Connection {
     peer: Option<SpiffeId>,
 }
 
+impl H1Connection {
+    fn new(stream: Stream, peer: Option<SpiffeId>) -> Self {
+        Self { wire: Wire::new(stream), peer, idle_since: Instant::now(), reused: false }
+    }
+}
+
 impl Upstream {
     /// An HTTP/1 connection whose peer is one of `expected`.
     pub(crate) async fn h1(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<H1Connection, Failure> {
-        if let Some(connection) = self.take_idle(expected) {
+        let shared = self.key.way == Way::Mesh && self.load.in_flight() > ALONE;
+        if let Some(connection) = self.take_idle(if shared { &self.h1_shares } else { &self.h1 }, expected) {
             return Ok(connection);
         }
+        if shared {
+            return match self.share(expected) {
+                Some(connection) => Ok(connection),
+                // Boxed: a handshake is rare and large.
+                None => Box::pin(self.open_shared(tls, expected)).await,
+            };
+        }
         let Dialled { stream, peer } = Box::pin(dial(tls, self.key, MeshProtocol::H1, expected)).await?;
-        Ok(H1Connection { wire: Wire::new(stream), peer, idle_since: Instant::now(), reused: false })
+        Ok(H1Connection::new(stream, peer))
+    }
+
+    /// A share of a new common connection, unless others opened one meanwhile that has room.
+    async fn open_shared(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<H1Connection, Failure> {
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(connection) = self.share(expected) {
+            return Ok(connection);
+        }
+        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H1Shared, expected).await?;
+        let Stream::Tls(stream) = stream else { return Ok(H1Connection::new(stream, peer)) };
+        let opener = Opener::start(stream);
+        let share = opener.open().expect("a new connection has room");
+        let connection = H1Connection::new(Stream::Mux(share), peer.clone());
+        if !self.retired.get() {
+            self.shared.borrow_mut().push(SharedConnection { opener, peer });
+        }
+        Ok(connection)
+    }
+
+    fn share(&self, expected: &[SpiffeId]) -> Option<H1Connection> {
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|common| !common.opener.is_over() && allowed(common.peer.as_ref(), expected));
+        shared.iter().find_map(|common| {
+            common.opener.open().map(|share| H1Connection::new(Stream::Mux(share), common.peer.clone()))
+        })
     }
 
     /// An HTTP/2 connection with room for one more request, whose peer is one of `expected`.
@@ -60,7 +113,7 @@ impl Upstream {
     }
 
     async fn open_h2(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Rc<H2Connection>, Failure> {
-        let _one_at_a_time = self.opening_h2.lock().await;
+        let _one_at_a_time = self.opening.lock().await;
         if let Some(connection) = self.shared_h2(expected) {
             return Ok(connection);
         }
@@ -81,7 +134,7 @@ impl Upstream {
 
     /// Takes back a connection whose answer was read to its end.
     pub(crate) fn give_back(&self, mut connection: H1Connection) {
-        let mut idle = self.h1.borrow_mut();
+        let mut idle = if connection.wire.is_shared() { &self.h1_shares } else { &self.h1 }.borrow_mut();
         if self.retired.get() || idle.len() >= IDLE_MAX {
             return;
         }
@@ -94,9 +147,12 @@ impl Upstream {
     /// Closes what was idle too long or has ended.
     pub(crate) fn sweep(&self, now: Instant) {
         let limit = self.idle_limit();
-        self.h1.borrow_mut().retain_mut(|connection| {
-            now.saturating_duration_since(connection.idle_since) < limit && !connection.wire.is_spent()
-        });
+        for idle in [&self.h1, &self.h1_shares] {
+            idle.borrow_mut().retain_mut(|connection| {
+                now.saturating_duration_since(connection.idle_since) < limit && !connection.wire.is_spent()
+            });
+        }
+        self.shared.borrow_mut().retain(|common| !common.opener.is_over() && common.opener.open_streams() > 0);
         self.h2.borrow_mut().retain(|connection| !connection.sender.is_closed());
     }
 
@@ -104,12 +160,14 @@ impl Upstream {
     pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.h1.borrow_mut().clear();
+        self.h1_shares.borrow_mut().clear();
+        self.shared.borrow_mut().clear();
         self.h2.borrow_mut().clear();
     }
 
     /// Whether a connection is kept for it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.h1.borrow().is_empty() && self.h2.borrow().is_empty()
+        self.h1.borrow().is_empty() && self.shared.borrow().is_empty() && self.h2.borrow().is_empty()
     }
 
     fn idle_limit(&self) -> Duration {
@@ -120,8 +178,8 @@ impl Upstream {
     }
 
     /// The last used connection whose peer has not closed it.
-    fn take_idle(&self, expected: &[SpiffeId]) -> Option<H1Connection> {
-        let mut idle = self.h1.borrow_mut();
+    fn take_idle(&self, idle: &RefCell<Vec<H1Connection>>, expected: &[SpiffeId]) -> Option<H1Connection> {
+        let mut idle = idle.borrow_mut();
         let limit = self.idle_limit();
         let now = Instant::now();
         while let Some(mut connection) = idle.pop() {

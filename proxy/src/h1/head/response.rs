@@ -8,7 +8,7 @@ use super::{FIELDS_MAX, Framing, RequestFacts, ResponseFacts, ResponseHead, Swit
 use crate::h1::BadMessage;
 use crate::h1::fields::{Field, Fields};
 
-/// Reads a response's head from the front of `input`, as [`request`] does; `asked` is what it answers.
+/// Reads a response's head from the front of `input`, as [`request`](fn@super::request) does; `asked` is what it answers.
 ///
 /// # Errors
 /// The head is malformed or ambiguous.
