@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 pub(crate) use line::Line;
 
-/// Lines that may wait for the writer: a second of a busy proxy. A line is bounded too ([`line`]).
+/// Lines that may wait for the writer: a second of a busy proxy. A line is bounded too ([`mod@line`]).
 const QUEUE: usize = 8192;
 
 /// How lines look.
