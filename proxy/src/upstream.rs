@@ -10,6 +10,7 @@ pub(crate) mod pool;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use load::Load;
 use pool::{H1Connection, H2Connection, SharedConnection};
@@ -58,7 +59,7 @@ pub(crate) struct Upstream {
     shared: RefCell<Vec<SharedConnection>>,
     h2: RefCell<Vec<Rc<H2Connection>>>,
     /// Held while a connection for many requests is opened, so that a burst of them opens one and not a hundred.
-    opening: tokio::sync::Mutex<()>,
+    opening: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Upstream {
@@ -72,7 +73,7 @@ impl Upstream {
             h1_shares: RefCell::default(),
             shared: RefCell::default(),
             h2: RefCell::default(),
-            opening: tokio::sync::Mutex::new(()),
+            opening: Arc::default(),
         }
     }
 }

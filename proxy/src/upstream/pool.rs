@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tulle_core::identity::SpiffeId;
@@ -104,7 +105,11 @@ impl Upstream {
     }
 
     /// An HTTP/2 connection with room for one more request, whose peer is one of `expected`.
-    pub(crate) async fn h2(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Rc<H2Connection>, Failure> {
+    pub(crate) async fn h2(
+        self: &Rc<Self>,
+        tls: &Arc<TlsContext>,
+        expected: &[SpiffeId],
+    ) -> Result<Rc<H2Connection>, Failure> {
         match self.shared_h2(expected) {
             Some(connection) => Ok(connection),
             // Boxed: a handshake is rare and large, and every stream would have room for one.
@@ -112,11 +117,30 @@ impl Upstream {
         }
     }
 
-    async fn open_h2(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Rc<H2Connection>, Failure> {
-        let _one_at_a_time = self.opening.lock().await;
+    /// In a task of its own: a request that is given up meanwhile leaves the connection to the others that wait for it.
+    async fn open_h2(
+        self: &Rc<Self>,
+        tls: &Arc<TlsContext>,
+        expected: &[SpiffeId],
+    ) -> Result<Rc<H2Connection>, Failure> {
+        let one_at_a_time = Arc::clone(&self.opening).lock_owned().await;
         if let Some(connection) = self.shared_h2(expected) {
             return Ok(connection);
         }
+        let (upstream, tls, expected) = (Rc::clone(self), Arc::clone(tls), expected.to_vec());
+        let opening = tokio::task::spawn_local(async move {
+            let _one_at_a_time = one_at_a_time;
+            upstream.dial_h2(&tls, &expected).await
+        });
+        opening.await.unwrap_or_else(|error| {
+            Err(Failure::new(
+                Reason::ConnectFailed,
+                format!("connecting to {} was broken off: {error}", self.key.address),
+            ))
+        })
+    }
+
+    async fn dial_h2(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Rc<H2Connection>, Failure> {
         let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H2, expected).await?;
         let sender =
             http2::open(stream, self.key.way == Way::Mesh).await.map_err(|error| self.handshake_failed(&error))?;
