@@ -1,5 +1,7 @@
 //! What the webhook writes into a pod and the proxy reads there: one place for both sides of that contract.
 
+use std::time::Duration;
+
 /// Outbound listener: every TCP connection the application opens arrives here by redirect.
 pub const OUTBOUND_PORT: u16 = 15001;
 /// Inbound listener: every TCP connection that reaches the pod arrives here by redirect.
@@ -62,6 +64,33 @@ pub const PROBE_PATH_PREFIX: &str = "/probe";
 /// Kubernetes' default for the DNS domain of Services.
 pub const DEFAULT_CLUSTER_DOMAIN: &str = "cluster.local";
 
+/// Longest life of a connection that other pods opened, where the pod does not say otherwise: long against a handshake, short against
+/// the life of a certificate.
+pub const CONNECTION_AGE_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// Reads a longest life of connections: `90s`, `30m`, `1h`, or `off` (`None`).
+///
+/// # Errors
+/// What the text should have been.
+pub fn connection_age(text: &str) -> Result<Option<Duration>, &'static str> {
+    const FORM: &str = "\"off\", or whole seconds, minutes or hours above 0 such as 90s, 30m or 1h";
+    if text == "off" {
+        return Ok(None);
+    }
+    let (seconds, digits) = match (text.strip_suffix('s'), text.strip_suffix('m'), text.strip_suffix('h')) {
+        (Some(digits), ..) => (1, digits),
+        (_, Some(digits), _) => (60, digits),
+        (.., Some(digits)) => (3600, digits),
+        _ => return Err(FORM),
+    };
+    let number: u32 = digits
+        .parse()
+        .ok()
+        .filter(|number| *number > 0 && digits.len() <= 6 && !digits.starts_with('+'))
+        .ok_or(FORM)?;
+    Ok(Some(Duration::from_secs(u64::from(number) * seconds)))
+}
+
 /// Names of the environment variables of the sidecar.
 pub mod env {
     /// DNS domain of Services; [`DEFAULT_CLUSTER_DOMAIN`](super::DEFAULT_CLUSTER_DOMAIN) where unset.
@@ -110,6 +139,9 @@ pub mod env {
     /// With `listen`: addresses of the pod to listen on for peers, and where the application is for each, comma-separated
     /// `ip:port=ip:port`.
     pub const LISTEN_INBOUND: &str = "TULLE_LISTEN_INBOUND";
+    /// Longest life of a connection that other pods opened, see [`connection_age`](super::connection_age);
+    /// [`CONNECTION_AGE_DEFAULT`](super::CONNECTION_AGE_DEFAULT) where unset.
+    pub const CONNECTION_AGE_MAX: &str = "TULLE_CONNECTION_AGE_MAX";
     /// Key exchange of TLS: `hybrid` (X25519MLKEM768 first, then what is known without it) or `x25519` (no post-quantum part: less CPU and
     /// shorter hellos, but recorded traffic can be read once quantum computers can); `hybrid` where unset.
     pub const KEY_EXCHANGE: &str = "TULLE_KEY_EXCHANGE";
@@ -159,4 +191,20 @@ pub enum ProbeAction {
         #[serde(default)]
         service: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_of_connections_have_a_unit() {
+        assert_eq!(connection_age("off"), Ok(None));
+        assert_eq!(connection_age("90s"), Ok(Some(Duration::from_secs(90))));
+        assert_eq!(connection_age("30m"), Ok(Some(Duration::from_secs(1800))));
+        assert_eq!(connection_age("1h"), Ok(Some(Duration::from_secs(3600))));
+        for wrong in ["", "s", "0s", "90", "-1s", "+1s", "1.5h", "1d", "1 h", "9999999s"] {
+            assert!(connection_age(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -59,9 +59,11 @@ pub const SKIP_INBOUND_PORTS: &str = "proxy.tulle.dev/skip-inbound-ports";
 pub const SKIP_OUTBOUND_NETWORKS: &str = "proxy.tulle.dev/skip-outbound-networks";
 /// Pod annotation: number of data threads.
 pub const WORKERS: &str = "proxy.tulle.dev/workers";
+/// Pod annotation: longest life of a connection that other pods opened, `30m` or `off`.
+pub const CONNECTION_MAX_AGE: &str = "proxy.tulle.dev/connection-max-age";
 
 /// Every annotation a pod may carry to change its proxy; any other key under `proxy.tulle.dev/` is a mistake to report.
-pub const PROXY_ANNOTATIONS: [&str; 10] = [
+pub const PROXY_ANNOTATIONS: [&str; 11] = [
     CPU_REQUEST,
     CPU_LIMIT,
     MEMORY_REQUEST,
@@ -72,6 +74,7 @@ pub const PROXY_ANNOTATIONS: [&str; 10] = [
     SKIP_INBOUND_PORTS,
     SKIP_OUTBOUND_NETWORKS,
     WORKERS,
+    CONNECTION_MAX_AGE,
 ];
 /// Common start of [`PROXY_ANNOTATIONS`].
 pub const PROXY_ANNOTATION_PREFIX: &str = "proxy.tulle.dev/";

@@ -7,13 +7,15 @@ mod values;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use tulle_core::authz::MtlsMode;
 use tulle_core::identity::{SpiffeId, TrustDomain};
 use tulle_core::name::Namespace;
 use tulle_core::sidecar::{
-    API_DIR, DEFAULT_CLUSTER_DOMAIN, IDENTITY_DIR, OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, env,
+    API_DIR, CONNECTION_AGE_DEFAULT, DEFAULT_CLUSTER_DOMAIN, IDENTITY_DIR, OPERATOR_SERVICE_ACCOUNT, POD_DIR,
+    ProbeTable, connection_age, env,
 };
 
 use crate::access_log::Format;
@@ -44,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) default_mtls: MtlsMode,
     /// Number of data threads, at least 1.
     pub(crate) workers: usize,
+    /// Longest life of a connection that another pod opened.
+    pub(crate) connection_age: Option<Duration>,
     /// Log filter.
     pub(crate) log: String,
     /// How requests and connections are written to standard output; `None`: not at all.
@@ -219,6 +223,11 @@ impl Config {
             issuer,
             default_mtls: variables.parsed(env::DEFAULT_MTLS, FROM_WEBHOOK)?,
             workers: variables.optional(env::WORKERS, values::workers)?.unwrap_or(1),
+            connection_age: variables
+                .optional(env::CONNECTION_AGE_MAX, |text| {
+                    connection_age(text).map_err(|form| format!("must be {form}"))
+                })?
+                .unwrap_or(Some(CONNECTION_AGE_DEFAULT)),
             log: variables.get(env::LOG).unwrap_or_else(|| "info".to_owned()),
             access_log: variables.optional(env::ACCESS_LOG, values::access_log)?.flatten(),
             probes: variables.optional(env::PROBES, values::probes)?.unwrap_or_default(),

@@ -18,6 +18,7 @@ mod connection;
 mod flow;
 mod head;
 mod keepalive;
+mod meter;
 mod outbox;
 mod stream;
 #[cfg(test)]

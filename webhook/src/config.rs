@@ -94,6 +94,7 @@ impl From<SidecarArgs> for Settings {
                 skip_inbound_ports: args.proxy_skip_inbound_ports,
                 skip_outbound_networks: args.proxy_skip_outbound_networks,
                 workers: None,
+                connection_max_age: None,
             },
         }
     }

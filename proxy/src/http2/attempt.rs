@@ -61,6 +61,11 @@ impl AttemptError {
         }
     }
 
+    /// Whether the connection as a whole failed: then this request may merely have been on one that its peer had closed.
+    pub(crate) fn lost_connection(&self) -> bool {
+        matches!(self, Self::Upstream { error, .. } if !error.is_reset())
+    }
+
     fn answering(error: h2::Error) -> Self {
         // Streams above the last one a GOAWAY names end with its error; those below go on.
         let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
@@ -72,6 +77,10 @@ impl AttemptError {
 impl Exchange {
     /// Sends the request and waits for the head of the answer. Interim responses are passed on (RFC 9110 §15.2).
     pub(crate) async fn attempt(&mut self, sender: &Sender) -> Result<Started, AttemptError> {
+        // Of a stream that was reset at once nothing needs to leave this proxy.
+        if std::future::poll_fn(|cx| Poll::Ready(self.respond.poll_reset(cx).is_ready())).await {
+            return Err(AttemptError::CallerGone);
+        }
         let sent = sender.send(self.head.request(), self.request.is_closed());
         let (mut answer, to) = sent.map_err(|error| AttemptError::Upstream { error, unprocessed: true })?;
         let mut upload = Upload { to, over: self.request.is_closed() };

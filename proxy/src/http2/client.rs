@@ -11,6 +11,7 @@ use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use http::Request;
 
 use super::keepalive;
+use super::meter::Meter;
 use super::outbox::{Outbox, Wired};
 use super::{
     CONNECTION_WINDOW_BYTES, HEADERS_BYTES_MAX, STREAM_UNWRITTEN_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_FIRST,
@@ -48,7 +49,7 @@ impl Sender {
 /// # Errors
 /// h2 refuses its settings, or the stream is closed.
 pub(crate) async fn open(stream: Stream, pings: bool) -> Result<Sender, h2::Error> {
-    let outbox = Outbox::new(stream);
+    let outbox = Outbox::new(stream, Meter::of_upstream());
     let (sender, mut connection) = Builder::new()
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW_BYTES)
@@ -83,6 +84,10 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = Pin::new(&mut self.connection).poll(cx);
         let flushed = self.outbox.poll_flush(cx);
+        if self.outbox.is_flooded() {
+            tracing::debug!("upstream HTTP/2 connection ended: it floods");
+            return Poll::Ready(());
+        }
         match (polled, flushed) {
             (Poll::Ready(Ok(())), _) => Poll::Ready(()),
             (Poll::Ready(Err(error)), _) => {

@@ -4,6 +4,8 @@
 //! than `trailers` (RFC 9113 §8.2.2).
 
 use http::uri::Scheme;
+use std::time::Duration;
+
 use http::{HeaderMap, Method, Request, Uri, Version, header, request};
 use tulle_core::codes::Reason;
 use tulle_core::path;
@@ -37,6 +39,23 @@ impl Head {
     /// Whether the request is a gRPC call: its errors must be gRPC statuses.
     pub(super) fn is_grpc(&self) -> bool {
         answer::is_grpc(self)
+    }
+
+    /// How long a gRPC caller waits (gRPC over HTTP/2, "Requests"): at most eight digits and a unit. What cannot be read is for the
+    /// application to refuse.
+    pub(crate) fn grpc_timeout(&self) -> Option<Duration> {
+        let value = self.headers.get("grpc-timeout")?.as_bytes();
+        let (unit, digits) = value.split_last()?;
+        let number: u64 = std::str::from_utf8(digits).ok().filter(|_| digits.len() <= 8)?.parse().ok()?;
+        Some(match unit {
+            b'H' => Duration::from_secs(number * 3600),
+            b'M' => Duration::from_secs(number * 60),
+            b'S' => Duration::from_secs(number),
+            b'm' => Duration::from_millis(number),
+            b'u' => Duration::from_micros(number),
+            b'n' => Duration::from_nanos(number),
+            _ => return None,
+        })
     }
 
     /// Brings the path into normal form: what is judged is what is forwarded.
@@ -126,5 +145,27 @@ impl RequestView for Head {
 
     fn header<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_units_of_grpc_timeouts() {
+        let read = |value: &str| {
+            let (parts, ()) = Request::builder().header("grpc-timeout", value).body(()).unwrap().into_parts();
+            Head::new(parts).grpc_timeout()
+        };
+        assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(read("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(read("4S"), Some(Duration::from_secs(4)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("5u"), Some(Duration::from_micros(5)));
+        assert_eq!(read("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        for unreadable in ["", "S", "1", "1s", "-1S", "100000000S", "1.5S", "1 S"] {
+            assert_eq!(read(unreadable), None, "{unreadable:?}");
+        }
     }
 }

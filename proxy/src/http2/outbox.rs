@@ -4,7 +4,7 @@
 //! when h2 has no more to write, or when there is much.
 //!
 //! What h2 reads is bounded at the same place: it would read all there is before any stream is polled, and takes a burst of small frames
-//! for an attack.
+//! for an attack. And what it reads is metered (`meter.rs`).
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::meter::{Flood, Meter};
 use crate::buffer::{Buffer, LARGEST};
 use crate::io::Stream;
 
@@ -47,12 +48,31 @@ struct Gathering {
     unflushed: bool,
     /// What may still be read in this turn.
     allowance: usize,
+    meter: Meter,
+    /// Whether the peer sent more of what moves nothing than it may; then nothing of it is read any more.
+    flooded: bool,
 }
 
 impl Outbox {
-    pub(super) fn new(stream: Stream) -> Self {
-        let gathered = Buffer::new();
-        Self(Rc::new(RefCell::new(Gathering { stream, gathered, unflushed: false, allowance: READ_BYTES })))
+    pub(super) fn new(stream: Stream, meter: Meter) -> Self {
+        Self(Rc::new(RefCell::new(Gathering {
+            stream,
+            gathered: Buffer::new(),
+            unflushed: false,
+            allowance: READ_BYTES,
+            meter,
+            flooded: false,
+        })))
+    }
+
+    /// Whether the peer is a proxy of the mesh.
+    pub(super) fn is_meshed(&self) -> bool {
+        matches!(self.0.borrow().stream, Stream::Tls(_))
+    }
+
+    /// Whether the peer floods: whoever drives the connection ends it.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.0.borrow().flooded
     }
 
     /// What h2 reads and writes.
@@ -70,14 +90,15 @@ impl Outbox {
     /// Ends the connection of a peer that broke the rules, so that it can read why. Bytes that nobody reads would make the kernel reset
     /// the connection, and what the peer has not read by then is lost with it.
     pub(super) async fn linger(self) {
-        let mut wire = self.wire();
+        let Some(gathering) = Rc::into_inner(self.0).map(RefCell::into_inner) else { return };
+        let Gathering { mut stream, gathered, .. } = gathering;
         let mut bytes = [0; 4096];
         let drained = async {
-            wire.shutdown().await?;
+            stream.write_all(gathered.filled()).await?;
+            stream.shutdown().await?;
             let mut count = 0;
             while count < LINGER_BYTES {
-                self.0.borrow_mut().allowance = READ_BYTES;
-                match wire.read(&mut bytes).await? {
+                match stream.read(&mut bytes).await? {
                     0 => break,
                     length => count += length,
                 }
@@ -94,7 +115,10 @@ impl Gathering {
         let length = slices.iter().map(|slice| slice.len()).sum::<usize>();
         if self.gathered.len() + length <= GATHERED_BYTES {
             self.gathered.space(if length < LONG_BYTES { length } else { LARGEST - self.gathered.len() });
-            slices.iter().for_each(|slice| self.gathered.extend(slice));
+            for slice in slices {
+                self.gathered.extend(slice);
+                self.meter.send(slice);
+            }
             return Poll::Ready(Ok(length));
         }
         loop {
@@ -102,7 +126,46 @@ impl Gathering {
             let written = ready!(self.poll_write_through(cx, slices))?;
             self.gathered.consume(written.min(before));
             if written > before || length == 0 {
-                return Poll::Ready(Ok(written.saturating_sub(before)));
+                let taken = written.saturating_sub(before);
+                self.note_sent(slices, taken);
+                return Poll::Ready(Ok(taken));
+            }
+        }
+    }
+
+    fn note_sent(&mut self, slices: &[IoSlice<'_>], mut taken: usize) {
+        for slice in slices {
+            let part = taken.min(slice.len());
+            self.meter.send(&slice[..part]);
+            taken -= part;
+        }
+    }
+
+    /// Reads once. What the meter takes out is not counted as read.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.flooded {
+                return Poll::Pending;
+            }
+            if self.allowance == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            let count = buf.filled().len() - before;
+            self.allowance = self.allowance.saturating_sub(count);
+            match self.meter.receive(&mut buf.filled_mut()[before..]) {
+                // Nothing would mean the end of the connection.
+                Ok(0) if count > 0 => buf.set_filled(before),
+                Ok(left) => {
+                    buf.set_filled(before + left);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(Flood) => {
+                    buf.set_filled(before);
+                    self.flooded = true;
+                }
             }
         }
     }
@@ -136,16 +199,7 @@ impl Gathering {
 
 impl AsyncRead for Wired {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut gathering = self.0.borrow_mut();
-        if gathering.allowance == 0 {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut gathering.stream).poll_read(cx, buf))?;
-        let count = buf.filled().len() - before;
-        gathering.allowance = gathering.allowance.saturating_sub(count);
-        Poll::Ready(Ok(()))
+        self.0.borrow_mut().poll_read(cx, buf)
     }
 }
 
@@ -188,7 +242,7 @@ mod tests {
     async fn pair() -> (Outbox, Wired, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let outbox = Outbox::new(Stream::Plain(listener.accept().await.unwrap().0));
+        let outbox = Outbox::new(Stream::Plain(listener.accept().await.unwrap().0), Meter::of_upstream());
         let wired = outbox.wire();
         (outbox, wired, far)
     }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -23,6 +24,8 @@ use crate::upstream::pool::H2Connection;
 
 /// One side of the proxy: where an admitted request goes.
 pub(crate) trait Role: Admission {
+    /// How long a connection of a caller lives.
+    fn connection_age(&self) -> Option<Duration>;
     /// Sends the request on and waits for the head of the answer.
     fn forward(
         &self,
@@ -66,12 +69,30 @@ impl Lease {
     }
 }
 
+/// How a stream ended, as far as its connection wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its caller reset it, or made us reset it, before there was an answer and soon after it began.
+    GivenUpAtOnce,
+    /// Any other way.
+    Other,
+}
+
+/// A caller that waited this long did not open its stream in order to reset it.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+impl Ending {
+    fn of_given_up(started: Instant) -> Self {
+        if started.elapsed() < AT_ONCE { Self::GivenUpAtOnce } else { Self::Other }
+    }
+}
+
 /// Answers one request. Not an `async fn`, which would hold its arguments a second time: there are thousands of these.
 pub(super) fn serve<R: Role>(
     role: &R,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
-) -> impl Future<Output = ()> {
+) -> impl Future<Output = Ending> {
     let (parts, body) = request.into_parts();
     let head = Head::new(parts);
     let arrival = Arrival::now(Version::H2, head.is_grpc());
@@ -83,7 +104,7 @@ pub(super) fn serve<R: Role>(
         if let Some(delay) = role.delay(&admitted)
             && Box::pin(exchange.hold(delay)).await.is_err()
         {
-            return;
+            return Ending::of_given_up(record.arrival.at);
         }
         let reply = match admitted {
             Ok(ticket) => match role.forward(&ticket, &mut exchange, &mut record).await {
@@ -91,19 +112,22 @@ pub(super) fn serve<R: Role>(
                     role.answered(&ticket, &lease, &mut record);
                     let edits = role.changes(&ticket).and_then(|changes| changes.response);
                     let mut passing = Passing::begin(role, &mut exchange, lease, edits.map(|edits| &**edits), record);
-                    return std::future::poll_fn(|cx| passing.poll(cx)).await;
+                    std::future::poll_fn(|cx| passing.poll(cx)).await;
+                    return Ending::Other;
                 }
                 Err(Forwarding::Refused(refusal)) => refusal.into(),
                 Err(Forwarding::Reset(refusal, reason)) => {
                     role.refuse(record, &refusal);
-                    return exchange.respond.send_reset(reason);
+                    exchange.respond.send_reset(reason);
+                    return Ending::Other;
                 }
                 // Dropping the streams resets what is open of them: the upstream's is cancelled.
-                Err(Forwarding::CallerGone) => return,
+                Err(Forwarding::CallerGone) => return Ending::of_given_up(record.arrival.at),
             },
             Err(reply) => reply,
         };
         answer(&mut exchange, role.reply(record, reply));
+        Ending::Other
     }
 }
 

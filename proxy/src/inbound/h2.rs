@@ -1,5 +1,7 @@
 //! The network's side of HTTP/2: authorize each request, forward it to the application of this pod.
 
+use std::time::Duration;
+
 use tulle_core::codes::Reason;
 
 use super::request::Inbound;
@@ -8,11 +10,12 @@ use crate::exchange::InFlight;
 use crate::http2::{AttemptError, Exchange, Forwarding, Lease, Role};
 use crate::record::Record;
 
-/// Attempts on a request of which the application processed nothing: its connection was leaving when the first one arrived there.
+/// Attempts on a request of which the application processed nothing, because its connection was leaving when the first one arrived there,
+/// or on one that may be repeated (RFC 9110 §9.2.2) and whose connection was lost.
 const ATTEMPTS: u32 = 2;
 
 impl Inbound<'_> {
-    /// An error with `true`: nothing was processed.
+    /// An error with `true`: it may be sent again.
     async fn send_h2(&self, exchange: &mut Exchange) -> Result<Lease, (Forwarding, bool)> {
         let in_flight = InFlight::begin(&self.application);
         let tls = &self.connection.worker.shared.tls;
@@ -20,7 +23,11 @@ impl Inbound<'_> {
         let connection = connection.map_err(|failure| (Forwarding::Refused(failure.into()), false))?;
         match exchange.attempt(&connection.sender).await {
             Ok(started) => Ok(Lease { started, in_flight, connection }),
-            Err(error) => Err(self.failed(error)),
+            Err(error) => {
+                let stale = error.lost_connection() && exchange.head.method.is_idempotent();
+                let (forwarding, unprocessed) = self.failed(error);
+                Err((forwarding, unprocessed || stale))
+            }
         }
     }
 
@@ -37,6 +44,10 @@ impl Inbound<'_> {
 }
 
 impl Role for Inbound<'_> {
+    fn connection_age(&self) -> Option<Duration> {
+        self.connection.worker.shared.config.connection_age
+    }
+
     async fn forward(&self, (): &(), exchange: &mut Exchange, _record: &mut Record) -> Result<Lease, Forwarding> {
         let mut attempt = 1;
         loop {

@@ -1,7 +1,7 @@
 //! The application's side of HTTP/2: decide for each request, send it, try elsewhere where that is safe.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tulle_core::codes::Reason;
 
@@ -22,13 +22,20 @@ enum Failed {
 }
 
 impl Role for Outbound<'_> {
+    /// Each request of the application is balanced anyway, and nobody's certificate ages on this connection.
+    fn connection_age(&self) -> Option<Duration> {
+        None
+    }
+
     async fn forward(
         &self,
         ticket: &Ticket,
         exchange: &mut Exchange,
         record: &mut Record,
     ) -> Result<Lease, Forwarding> {
-        let Some(limit) = ticket.decision.timeout() else {
+        // Of the rule's limit and the caller's own, the shorter one.
+        let limits = ticket.decision.timeout().into_iter().chain(exchange.head.grpc_timeout());
+        let Some(limit) = limits.min() else {
             return attempts(self, &ticket.decision, exchange, record).await;
         };
         // Boxed, so that streams without a limit have no room for it; as below.
@@ -56,7 +63,9 @@ async fn attempts(
         let cause = match &outcome {
             _ if tried.len() >= decision.attempts() => None,
             Ok(lease) => request::may_repeat_answer(decision, upstream, lease.status(), lease.says_unprocessed()),
-            Err(Failed::Upstream(broken, _)) => request::may_repeat(decision, broken, false),
+            Err(Failed::Upstream(broken, _)) => {
+                request::may_repeat(decision, broken, exchange.head.method.is_idempotent())
+            }
             Err(Failed::CallerGone) => None,
         };
         // What was sent can be sent again only while all of it is kept.
@@ -118,11 +127,11 @@ async fn send(
 
 /// What a failed attempt means.
 fn broken(upstream: &Upstream, error: AttemptError) -> Failed {
-    let reset = error.reset();
+    let (reset, stale) = (error.reset(), error.lost_connection());
     let AttemptError::Upstream { error, unprocessed } = error else { return Failed::CallerGone };
     let reason = if unprocessed { Reason::ConnectFailed } else { Reason::UpstreamReset };
     let failure = Failure::new(reason, format!("{}: {error}", upstream.key.address));
-    Failed::Upstream(Broken { failure, unprocessed, stale: false }, reset.filter(|_| !unprocessed))
+    Failed::Upstream(Broken { failure, unprocessed, stale }, reset.filter(|_| !unprocessed))
 }
 
 impl From<Failed> for Forwarding {

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use tulle_core::authz::MtlsMode;
 use tulle_core::codes::Code;
 use tulle_core::identity::TrustDomain;
+use tulle_core::sidecar::connection_age;
 use tulle_crds::labels;
 
 /// The installation's values, the same for every pod.
@@ -60,6 +61,8 @@ pub struct Sidecar {
     pub skip_outbound_networks: String,
     /// Data threads; from the CPU limit where unset.
     pub workers: Option<u16>,
+    /// Longest life of a connection that other pods opened, as written; the proxy's default where unset.
+    pub connection_max_age: Option<String>,
 }
 
 /// `resources` of a container, quantities as written.
@@ -134,6 +137,10 @@ impl Sidecar {
                 self.skip_outbound_networks = network_list(value).ok_or(NETWORK_LIST)?.into()
             }
             labels::WORKERS => self.workers = Some(workers(value).ok_or("a number of threads between 1 and 256")?),
+            labels::CONNECTION_MAX_AGE => {
+                connection_age(value)?;
+                self.connection_max_age = Some(value.into());
+            }
             _ => return Err("for an annotation that this release knows"),
         }
         Ok(())

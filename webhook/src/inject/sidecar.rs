@@ -109,6 +109,7 @@ fn environment(pod: Pod<'_>, settings: &Settings, sidecar: &Sidecar, probes: &Pr
         variable(env::ACCESS_LOG, if sidecar.access_log.is_empty() { "off" } else { &sidecar.access_log }),
     ];
     variables.extend(sidecar.workers().map(|workers| variable(env::WORKERS, workers.to_string())));
+    variables.extend(sidecar.connection_max_age.as_ref().map(|age| variable(env::CONNECTION_AGE_MAX, age)));
     variables.extend(skip_lists(sidecar));
     if settings.cluster_domain != DEFAULT_CLUSTER_DOMAIN {
         variables.push(variable(env::CLUSTER_DOMAIN, &settings.cluster_domain));
