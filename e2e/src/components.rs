@@ -157,6 +157,18 @@ pub const GRPC_INTEROP: Component = Component {
     cold: Duration::from_secs(60),
 };
 
+/// A client on Go's own library; ours, so it has no version.
+pub const GO_CLIENT: Component = Component {
+    folder: "goclient",
+    names_version: "",
+    packages: &["."],
+    links: &[],
+    flags: &[],
+    stamps: &[],
+    cgo: false,
+    cold: Duration::from_secs(10),
+};
+
 /// Those of a cluster, the longest build first.
 pub const ALL: &[Component] = &[KUBERNETES, HELM, COREDNS, CONTAINERD, RUNC, CNI, PAUSE];
 

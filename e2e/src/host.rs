@@ -53,8 +53,16 @@ pub const ROOMS: &[Package] = &[
 ];
 
 /// Clients and servers that the conformance tests put before and behind sidecars.
-pub const STOCK: &[Package] =
-    &[package("nghttp2-client", "h2load"), package("nghttp2-server", "nghttpd"), package("curl", "curl")];
+pub const STOCK: &[Package] = &[
+    package("nghttp2-client", "h2load"),
+    package("nghttp2-server", "nghttpd"),
+    package("curl", "curl"),
+    package("nodejs", "node"),
+    package("openjdk-17-jdk-headless", "javac"),
+    package("python3", "/usr/bin/python3"),
+    package("python3-httpx", "/usr/lib/python3/dist-packages/httpx/__init__.py"),
+    package("python3-h2", "/usr/lib/python3/dist-packages/h2/__init__.py"),
+];
 
 /// Needed to compare the mesh with others: load generators, servers, and two of those others.
 pub const BENCHMARK: &[Package] = &[

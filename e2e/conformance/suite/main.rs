@@ -3,9 +3,11 @@
 //! The real control plane and two or more real sidecars stand in network namespaces between a client and a back end
 //! ([`tulle_conformance`]). Run it with `cargo xtask conformance [NAME…]`. To add a promise: a file with `run`, and a row in [`TESTS`].
 
+mod clients;
 mod faces;
 mod grpc_interop;
 mod h2spec;
+mod hostile;
 
 use std::process::ExitCode;
 
@@ -14,7 +16,9 @@ use tulle_conformance::{Test, runner};
 /// All of them, in order.
 const TESTS: &[Test] = &[
     Test { name: "faces", run: faces::run },
+    Test { name: "clients", run: clients::run },
     Test { name: "h2spec", run: h2spec::run },
+    Test { name: "hostile", run: hostile::run },
     Test { name: "grpc-interop", run: grpc_interop::run },
 ];
 
