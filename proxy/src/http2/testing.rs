@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// Longer than anything here takes.
@@ -193,4 +195,21 @@ pub(super) async fn raw_answer(address: SocketAddr, name: &str, value: &str) -> 
             return frames;
         }
     }
+}
+
+/// An application that answers its first request with a head and `data`, and drops its connection when told.
+pub(super) async fn dying_application(data: &'static [u8], die: Arc<Notify>) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut connection = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
+        let (_request, mut respond) = connection.accept().await.unwrap().unwrap();
+        let mut to = respond.send_response(ok(), false).unwrap();
+        to.send_data(Bytes::from_static(data), false).unwrap();
+        tokio::select! {
+            _ = connection.accept() => {}
+            () = die.notified() => {}
+        }
+    });
+    address
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use http::{Request, Response, StatusCode};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tulle_core::retry::{RetryOn, RetryPolicy};
 
-use super::testing::{Caller, application, echo, ok, raw_answer, read, read_exactly, room, soon, trailers, write};
+use super::testing::{
+    Caller, application, dying_application, echo, ok, raw_answer, read, read_exactly, room, soon, trailers, write,
+};
 use crate::testing::{Mesh, Rules};
 
 const MIB: usize = 1 << 20;
@@ -368,4 +370,51 @@ async fn a_proxy_that_leaves_finishes_what_is_open() {
     .await;
     let series = mesh.caller.metrics.lock();
     assert_eq!(series.http.values().map(|cells| (cells.active.get(), cells.aborts().count())).max(), Some((0, 0)));
+}
+
+/// Without a mesh the caller's own connection would be lost, which its library calls unavailable.
+#[tokio::test]
+async fn a_grpc_answer_that_loses_its_connection_ends_with_a_status() {
+    let die = Arc::new(Notify::new());
+    let mesh = Mesh::new(&[dying_application(b"one", Arc::clone(&die)).await], None);
+    let mut caller = Caller::new(mesh.service).await;
+    let (answer, _to) = caller.call().await;
+    let mut from = soon(answer).await.unwrap().into_body();
+    assert_eq!(read_exactly(&mut from, 3).await, b"one");
+    die.notify_one();
+    let trailers = read(from).await.unwrap().trailers.unwrap();
+    assert_eq!(trailers["grpc-status"], "14");
+    assert!(trailers["tulle-error"].to_str().unwrap().starts_with("upstream-reset; code=TUL2007; id="));
+    assert!(!trailers.contains_key("content-type"));
+}
+
+#[tokio::test]
+async fn the_callers_own_deadline_is_kept() {
+    let app = application(|request, respond| async move {
+        assert_eq!(request.headers()["grpc-timeout"], "50m");
+        std::future::pending::<()>().await;
+        drop(respond);
+    });
+    let mesh = Mesh::new(&[app.await], None);
+    let mut caller = Caller::new(mesh.service).await;
+    let request = Request::post("http://web.shop/echo.Echo/Call")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", "50m");
+    let (answer, _to) = caller.send(request.body(()).unwrap(), true).await;
+    assert_eq!(soon(answer).await.unwrap().headers()["grpc-status"], "4");
+}
+
+/// Some libraries send one for each flush; h2 ends a connection after 100 of them.
+#[tokio::test]
+async fn empty_frames_between_messages_are_of_no_consequence() {
+    let mesh = Mesh::new(&[application(echo).await], None);
+    let mut caller = Caller::new(mesh.service).await;
+    let (answer, mut to) = caller.call().await;
+    let mut from = soon(answer).await.unwrap().into_body();
+    for turn in 0..1000u32 {
+        to.send_data(Bytes::new(), false).unwrap();
+        write(&mut to, &Bytes::copy_from_slice(&turn.to_be_bytes()), false).await.unwrap();
+        assert_eq!(read_exactly(&mut from, 4).await, turn.to_be_bytes());
+    }
 }
