@@ -25,6 +25,8 @@ use flood::Flood;
 const PORT: u16 = 8080;
 /// How long each attack lasts on each face.
 const DURATION: Duration = Duration::from_millis(1500);
+/// Longest wait of a bystander: two attackers' worth of work on two busy CPUs, and far from a time-out.
+const SLOWEST: Duration = Duration::from_secs(3);
 /// CPU time of the sidecar for each of the attacker's.
 const AMPLIFICATION_MAX: f64 = 10.0;
 /// What a connection may hold, four times, in KiB: its window (`CONNECTION_WINDOW_BYTES` of the proxy), and of each of its streams what goes
@@ -62,7 +64,11 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
             eprintln!("  {face}, {}: {cost}", attack.name);
             let served = bystander.stop().with_context(|| format!("beside {}, {face}", attack.name));
             let checks = [
-                served.map(drop),
+                served.and_then(|served| {
+                    check(served.slowest < SLOWEST, || {
+                        format!("a bystander waited {:?} of {} requests", served.slowest, served.requests)
+                    })
+                }),
                 check(attack.answer == Answer::Endured || cost.amplification() <= AMPLIFICATION_MAX, || {
                     format!("amplified {:.1} times", cost.amplification())
                 }),

@@ -155,7 +155,7 @@ fn read(stream: &mut TcpStream, frames: &mut Frames, cost: &mut Cost) -> bool {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
             Err(_) => true,
         };
-        while let Some(frame) = frames.next() {
+        for frame in frames.by_ref() {
             if frame.kind == GOAWAY {
                 cost.codes.extend(frame.code());
             }
