@@ -29,7 +29,8 @@ async function h2(method, sent) {
     stream.on('response', (headers) => resolve(headers[':status'])).on('error', reject);
     session.on('error', reject);
   });
-  stream.end(sent);
+  // A GET is over with its head: Node has ended the stream already.
+  if (!stream.writableEnded) stream.end(sent);
   const answer = [await status, await text(stream)];
   session.close();
   return answer;
