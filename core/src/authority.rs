@@ -6,6 +6,8 @@ use std::net::Ipv6Addr;
 /// A host with an optional port, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority<'a> {
+    /// The whole of it.
+    pub text: &'a str,
     /// A name, an IPv4 address, or an IPv6 address in brackets; empty in the `Host` of a request whose URI has no host.
     pub host: &'a str,
     /// `None`: the default of the scheme.
@@ -32,23 +34,24 @@ impl<'a> Authority<'a> {
     /// # Errors
     /// It is malformed, or of a form that readers disagree about.
     pub fn parse(text: &'a [u8]) -> Result<Self, BadAuthority> {
-        let end = match text.first() {
-            Some(b'[') => 1 + text.iter().position(|byte| *byte == b']').ok_or(BadAuthority::Literal)?,
-            _ => text.iter().position(|byte| !is_name(*byte)).unwrap_or(text.len()),
+        let text = std::str::from_utf8(text).map_err(|_| BadAuthority::Character)?;
+        let end = match text.as_bytes() {
+            [b'[', ..] => 1 + text.bytes().position(|byte| byte == b']').ok_or(BadAuthority::Literal)?,
+            bytes => bytes.iter().position(|byte| !is_name(*byte)).unwrap_or(bytes.len()),
         };
+        // A place between characters: what ends a host is one, and all before it is ASCII.
         let (host, rest) = text.split_at(end);
-        let host = std::str::from_utf8(host).map_err(|_| BadAuthority::Character)?;
         if let Some(literal) = host.strip_prefix('[')
             && literal.strip_suffix(']').is_none_or(|address| address.parse::<Ipv6Addr>().is_err())
         {
             return Err(BadAuthority::Literal);
         }
-        let port = match rest {
+        let port = match rest.as_bytes() {
             [] | [b':'] => None,
             [b':', digits @ ..] => Some(port(digits)?),
             _ => return Err(BadAuthority::Character),
         };
-        Ok(Self { host, port })
+        Ok(Self { text, host, port })
     }
 }
 

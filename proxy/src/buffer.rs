@@ -102,8 +102,16 @@ impl Buffer {
         !self.block.is_empty()
     }
 
-    #[cold]
     fn make_room(&mut self, room: usize) {
+        if self.block.is_empty() {
+            self.block = take(room);
+            return;
+        }
+        self.rearrange(room);
+    }
+
+    #[cold]
+    fn rearrange(&mut self, room: usize) {
         let length = self.len();
         if length + room <= self.block.len() {
             self.block.copy_within(self.start..self.end, 0);
@@ -118,25 +126,33 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        if self.block.is_empty() {
+            return;
+        }
         give(std::mem::take(&mut self.block));
     }
 }
 
 /// A block of at least `size` bytes.
 fn take(size: usize) -> Vec<u8> {
-    match CLASSES.iter().position(|class| *class >= size) {
-        Some(class) => FREE
-            .try_with(|free| free.borrow_mut()[class].pop())
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| vec![0; CLASSES[class]]),
-        None => vec![0; size],
-    }
+    let class = match size {
+        _ if size <= CLASSES[0] => 0,
+        _ if size <= CLASSES[1] => 1,
+        _ if size <= CLASSES[2] => 2,
+        _ => return vec![0; size],
+    };
+    let kept = FREE.try_with(|free| free.borrow_mut()[class].pop());
+    kept.ok().flatten().unwrap_or_else(|| vec![0; CLASSES[class]])
 }
 
 /// Keeps a block for reuse if it is of a class that has few.
 fn give(block: Vec<u8>) {
-    let Some(class) = CLASSES.iter().position(|class| *class == block.len()) else { return };
+    let class = match block.len() {
+        length if length == CLASSES[0] => 0,
+        length if length == CLASSES[1] => 1,
+        length if length == CLASSES[2] => 2,
+        _ => return,
+    };
     // A thread that ends has no list any more; its last blocks are simply dropped.
     let _ = FREE.try_with(|free| {
         let free = &mut free.borrow_mut()[class];

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 pub(crate) use intake::Intake;
@@ -53,6 +53,15 @@ impl Stream {
         }
     }
 
+    /// Whether a read would find nothing, as far as can be told without a read: no bytes are kept here, and the kernel reported none.
+    pub(crate) fn is_quiet(&self) -> bool {
+        match self {
+            Stream::Plain(stream) => is_unready(stream),
+            Stream::Tls(stream) => stream.holds_nothing() && is_unready(stream.io()),
+            Stream::Mux(stream) => stream.is_quiet(),
+        }
+    }
+
     /// Uses up `count` bytes of what [`poll_fill`](Self::poll_fill) showed.
     pub(crate) fn consume(&mut self, intake: &mut Intake, count: usize) {
         match self {
@@ -60,6 +69,11 @@ impl Stream {
             Stream::Tls(stream) => stream.consume(count),
         }
     }
+}
+
+/// Whether nothing was reported since a read emptied the socket.
+fn is_unready(stream: &TcpStream) -> bool {
+    stream.try_io(Interest::READABLE, || Ok(())).is_err()
 }
 
 macro_rules! forward {

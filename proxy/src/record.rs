@@ -84,9 +84,9 @@ impl Record {
         self.line.as_deref_mut()
     }
 
-    /// The head of its answer is there.
-    pub(crate) fn answered(&mut self, status: u16) {
-        let latency = self.arrival.at.elapsed();
+    /// The head of its answer is there, since `at`.
+    pub(crate) fn answered(&mut self, status: u16, at: Instant) {
+        let latency = at.saturating_duration_since(self.arrival.at);
         self.stage = Stage::Answered;
         if let Some(cells) = &self.cells {
             cells.answered(status, None, latency);

@@ -18,7 +18,7 @@ fn hosts_and_ports() {
         (":80", "", Some(80)),
     ];
     for (text, host, port) in rows {
-        assert_eq!(Authority::parse(text.as_bytes()), Ok(Authority { host, port }), "{text}");
+        assert_eq!(Authority::parse(text.as_bytes()), Ok(Authority { text, host, port }), "{text}");
     }
 }
 
@@ -59,12 +59,12 @@ proptest! {
     #[test]
     fn what_is_printed_is_read(host in "[a-zA-Z0-9._-]{0,40}", port in proptest::option::of(any::<u16>())) {
         let text = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-        prop_assert_eq!(Authority::parse(text.as_bytes()), Ok(Authority { host: &host, port }));
+        prop_assert_eq!(Authority::parse(text.as_bytes()), Ok(Authority { text: &text, host: &host, port }));
     }
 
     #[test]
     fn nothing_of_a_text_is_lost(text in proptest::collection::vec(any::<u8>(), 0..40)) {
-        if let Ok(Authority { host, port }) = Authority::parse(&text) {
+        if let Ok(Authority { host, port, .. }) = Authority::parse(&text) {
             prop_assert!(text.starts_with(host.as_bytes()));
             prop_assert!(port.is_some() || text.len() <= host.len() + 1);
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::attempt::Exchange;
 use super::body::Message;
@@ -55,6 +55,8 @@ pub(crate) struct Lease {
     pub(crate) connection: H1Connection,
     pub(crate) in_flight: InFlight,
     pub(crate) facts: ResponseFacts,
+    /// When the answer's head was there.
+    pub(crate) at: Instant,
 }
 
 /// How the exchange left the two connections.

@@ -116,7 +116,8 @@ impl<'a> Fields<'a> {
             return Ok(None);
         }
         let mut agreed = None;
-        for line in self.lines.iter().filter(|line| kind(line.name) == Field::ContentLength) {
+        let lines = self.lines.iter().filter(|line| kind(line.name) == Field::ContentLength);
+        for line in lines.take(self.count(Field::ContentLength).into()) {
             for value in line.value.split(|byte| *byte == b',') {
                 let length = decimal(value.trim_ascii()).ok_or(BadMessage::new("Content-Length is not a number"))?;
                 if agreed.replace(length).is_some_and(|other| other != length) {

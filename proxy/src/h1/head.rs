@@ -35,6 +35,7 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) method: &'a str,
     /// As sent.
     pub(crate) target: &'a str,
+    pub(crate) host: Option<&'a str>,
     pub(crate) fields: Fields<'a>,
     pub(crate) facts: RequestFacts,
 }

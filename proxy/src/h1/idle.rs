@@ -39,10 +39,14 @@ impl<'a, F: Future<Output = ()>> Idle<'a, F> {
         caller: &mut Wire,
         drain: &Drain,
     ) -> io::Result<Option<Result<Request<R>, BadMessage>>> {
-        let now = Instant::now();
         // A timer that fired while a request was served woke nobody here: look again.
-        let mut look = !self.registered || now >= self.deadline || drain.is_draining();
-        self.deadline = now + self.limit.unwrap_or_default();
+        let mut look = !self.registered || drain.is_draining();
+        // Without a limit the clock is not asked: that is a cost at each request.
+        if let Some(limit) = self.limit {
+            let now = Instant::now();
+            look |= now >= self.deadline;
+            self.deadline = now + limit;
+        }
         // Whether there is a part of a head.
         let mut begun = false;
         std::future::poll_fn(|cx| {

@@ -7,7 +7,7 @@ use tulle_core::path;
 use tulle_core::route::RequestView;
 
 use super::connection::Role;
-use super::fields::{Field, Fields};
+use super::fields::Fields;
 use super::head::{RequestFacts, RequestHead, Switch, Target};
 use super::{BadMessage, write};
 use crate::admission::Reply;
@@ -37,8 +37,7 @@ pub(super) fn admit<R: Role>(role: &R, head: &RequestHead<'_>) -> Result<Request
         Ok(path) => (path, None),
         Err(bad) => (Cow::Borrowed(target.path), Some(bad)),
     };
-    let host = || head.fields.first(Field::Host).and_then(|host| std::str::from_utf8(host).ok());
-    let authority = target.authority.or_else(host);
+    let authority = target.authority.or(head.host);
     let view = View { method: head.method, path: &path, query: target.query, authority, fields: &head.fields };
     let mut record = role.record(&view, arrival);
     let admitted = match bad {

@@ -96,8 +96,11 @@ impl Wire {
     /// Whether an idle connection is of no more use: its peer closed it, or sent what nobody asked for. Asks the kernel only when
     /// something happened on it.
     pub(crate) fn is_spent(&mut self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        !self.input.is_empty() || self.poll_fill(&mut context).is_ready()
+        if !self.input.is_empty() {
+            return true;
+        }
+        // First without the blocks that a read takes.
+        !self.stream.is_quiet() && self.poll_fill(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// Whether it is a share of a common connection.

@@ -55,6 +55,8 @@ pub(crate) struct Lease {
     pub(crate) in_flight: InFlight,
     /// Its reference count is the number of streams.
     pub(crate) connection: Rc<H2Connection>,
+    /// When the answer's head was there.
+    pub(crate) at: Instant,
 }
 
 impl Lease {
@@ -186,7 +188,7 @@ impl<'a, R: Admission> Passing<'a, R> {
         edits: Option<&HeaderEdits>,
         mut record: Record,
     ) -> Self {
-        let Lease { started: Started { response, upload }, in_flight, connection } = lease;
+        let Lease { started: Started { response, upload }, in_flight, connection, .. } = lease;
         exchange.request.forget();
         let (mut parts, body) = response.into_parts();
         parts.headers.remove(UNPROCESSED);

@@ -1,7 +1,7 @@
 //! The network's side of HTTP/1: authorize each request, forward it to the application of this pod.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tulle_core::codes::Reason;
 
@@ -13,12 +13,12 @@ use crate::record::Record;
 
 impl Inbound<'_> {
     /// An error with `true`: another connection may serve the request.
-    async fn send_h1(&self, exchange: &mut Exchange<'_>) -> Result<Lease, (Forwarding, bool)> {
+    async fn send_h1(&self, exchange: &mut Exchange<'_>, now: Instant) -> Result<Lease, (Forwarding, bool)> {
         let in_flight = InFlight::begin(&self.application);
         let tls = &self.connection.worker.shared.tls;
-        let mut connection = self.application.h1(tls, &[]).await.map_err(|failure| (failure.into(), false))?;
+        let mut connection = self.application.h1(tls, &[], now).await.map_err(|failure| (failure.into(), false))?;
         let error = match exchange.attempt(&mut connection.wire).await {
-            Ok(facts) => return Ok(Lease { connection, in_flight, facts }),
+            Ok(facts) => return Ok(Lease { connection, in_flight, facts, at: Instant::now() }),
             Err(error) => error,
         };
         let failed = |reason, detail: &dyn std::fmt::Display| {
@@ -45,17 +45,18 @@ impl Role for Inbound<'_> {
     }
 
     /// Once more on another connection where a kept one had been closed; each that fails is one less in the pool.
-    async fn forward(&self, (): &(), exchange: &mut Exchange<'_>, _record: &mut Record) -> Result<Lease, Forwarding> {
+    async fn forward(&self, (): &(), exchange: &mut Exchange<'_>, record: &mut Record) -> Result<Lease, Forwarding> {
+        let mut now = record.arrival.at;
         loop {
-            match self.send_h1(exchange).await {
+            match self.send_h1(exchange, now).await {
                 Ok(lease) => return Ok(lease),
-                Err((_, true)) if exchange.request.rewind() => {}
+                Err((_, true)) if exchange.request.rewind() => now = Instant::now(),
                 Err((forwarding, _)) => return Err(forwarding),
             }
         }
     }
 
     fn answered(&self, (): &(), lease: &Lease, record: &mut Record) {
-        record.answered(lease.facts.status);
+        record.answered(lease.facts.status, lease.at);
     }
 }

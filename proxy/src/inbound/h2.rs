@@ -1,6 +1,6 @@
 //! The network's side of HTTP/2: authorize each request, forward it to the application of this pod.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tulle_core::codes::Reason;
 
@@ -22,7 +22,7 @@ impl Inbound<'_> {
         let connection = self.application.h2(tls, &[]).await;
         let connection = connection.map_err(|failure| (Forwarding::Refused(failure.into()), false))?;
         match exchange.attempt(&connection.sender).await {
-            Ok(started) => Ok(Lease { started, in_flight, connection }),
+            Ok(started) => Ok(Lease { started, in_flight, connection, at: Instant::now() }),
             Err(error) => {
                 let stale = error.lost_connection() && exchange.head.method.is_idempotent();
                 let (forwarding, unprocessed) = self.failed(error);
@@ -60,6 +60,6 @@ impl Role for Inbound<'_> {
     }
 
     fn answered(&self, (): &(), lease: &Lease, record: &mut Record) {
-        record.answered(lease.status());
+        record.answered(lease.status(), lease.at);
     }
 }

@@ -23,6 +23,13 @@ impl MuxStream {
     }
 }
 
+impl MuxStream {
+    /// Whether a read would find nothing.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.link.table.borrow().is_quiet(self.id)
+    }
+}
+
 impl AsyncRead for MuxStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = self.link.table.borrow_mut().read(self.id, buf.initialize_unfilled(), cx)?;

@@ -181,6 +181,12 @@ impl Table {
         remember(&mut self.driver, cx);
     }
 
+    /// Whether a connection goes on and holds nothing to be read.
+    pub(super) fn is_quiet(&self, id: u32) -> bool {
+        let quiet = |entry: &Entry| entry.input.is_empty() && !entry.peer_ended && !entry.reset;
+        self.failure.is_none() && self.entries.get(&id).is_some_and(quiet)
+    }
+
     /// Takes bytes that arrived.
     ///
     /// # Errors

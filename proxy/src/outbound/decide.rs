@@ -138,8 +138,7 @@ fn direct(worker: &Worker, service: &Arc<Service>, port: &Port) -> Result<Decisi
 }
 
 /// The least loaded of two endpoints drawn at random, not one that was tried unless all were.
-pub(crate) fn endpoint<'a>(worker: &Worker, view: &'a View, tried: &Tried) -> &'a Rc<Upstream> {
-    let now = Instant::now();
+pub(crate) fn endpoint<'a>(worker: &Worker, view: &'a View, tried: &Tried, now: Instant) -> &'a Rc<Upstream> {
     let cost = |upstream: &Rc<Upstream>| {
         if tried.contains(&upstream.key.address) { f64::INFINITY } else { upstream.load.cost(now) }
     };

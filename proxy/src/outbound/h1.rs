@@ -37,7 +37,7 @@ impl Role for Outbound<'_> {
     }
 
     fn answered(&self, ticket: &Ticket, lease: &Lease, record: &mut Record) {
-        request::answered(&self.0.worker, ticket, &lease.in_flight.0, lease.facts.status, record);
+        request::answered(&self.0.worker, ticket, &lease.in_flight.0, (lease.facts.status, lease.at), record);
     }
 }
 
@@ -49,9 +49,10 @@ async fn attempts(
 ) -> Result<Lease, Forwarding> {
     let mut tried = Tried::new();
     loop {
-        let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried);
+        let now = Instant::now();
+        let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried, now);
         request::attempting(record, upstream);
-        let outcome = attempt(side, decision, upstream, exchange).await?;
+        let outcome = attempt(side, decision, (upstream, now), exchange).await?;
         let cause = match &outcome {
             _ if tried.len() >= decision.attempts() => None,
             Ok(lease) => request::may_repeat_answer(decision, upstream, lease.facts.status, lease.facts.unprocessed),
@@ -70,14 +71,14 @@ async fn attempts(
     }
 }
 
-/// One attempt, within the rule's `perTryTimeout`.
+/// One attempt that starts now, within the rule's `perTryTimeout`.
 async fn attempt(
     side: &Outbound<'_>,
     decision: &Decision,
-    upstream: &Rc<Upstream>,
+    (upstream, now): (&Rc<Upstream>, Instant),
     exchange: &mut Exchange<'_>,
 ) -> Result<Result<Lease, Broken>, Forwarding> {
-    let send = send(side, decision, upstream, exchange);
+    let send = send(side, decision, (upstream, now), exchange);
     let Some(limit) = decision.try_limit() else { return send.await };
     tokio::time::timeout(limit, send).await.unwrap_or_else(|_| Ok(Err(Broken::timed_out(upstream, limit))))
 }
@@ -85,13 +86,12 @@ async fn attempt(
 async fn send(
     side: &Outbound<'_>,
     decision: &Decision,
-    upstream: &Rc<Upstream>,
+    (upstream, started): (&Rc<Upstream>, Instant),
     exchange: &mut Exchange<'_>,
 ) -> Result<Result<Lease, Broken>, Forwarding> {
     let in_flight = InFlight::begin(upstream);
-    let started = Instant::now();
     let identities = &decision.lane.view.backend.identities;
-    let mut connection = match upstream.h1(&side.0.worker.shared.tls, identities).await {
+    let mut connection = match upstream.h1(&side.0.worker.shared.tls, identities, started).await {
         Ok(connection) => connection,
         Err(failure) => return Ok(Err(Broken::unsent(upstream, failure))),
     };
@@ -100,7 +100,7 @@ async fn send(
     match outcome {
         Ok(facts) => {
             upstream.load.observe(now.saturating_duration_since(started), now);
-            Ok(Ok(Lease { connection, in_flight, facts }))
+            Ok(Ok(Lease { connection, in_flight, facts, at: now }))
         }
         Err(error) => {
             let broken = broken(upstream, &connection, error)?;

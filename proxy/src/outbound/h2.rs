@@ -45,7 +45,7 @@ impl Role for Outbound<'_> {
     }
 
     fn answered(&self, ticket: &Ticket, lease: &Lease, record: &mut Record) {
-        request::answered(&self.0.worker, ticket, &lease.in_flight.0, lease.status(), record);
+        request::answered(&self.0.worker, ticket, &lease.in_flight.0, (lease.status(), lease.at), record);
     }
 }
 
@@ -57,9 +57,10 @@ async fn attempts(
 ) -> Result<Lease, Forwarding> {
     let mut tried = Tried::new();
     loop {
-        let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried);
+        let now = Instant::now();
+        let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried, now);
         request::attempting(record, upstream);
-        let outcome = attempt(side, decision, upstream, exchange).await;
+        let outcome = attempt(side, decision, (upstream, now), exchange).await;
         let cause = match &outcome {
             _ if tried.len() >= decision.attempts() => None,
             Ok(lease) => request::may_repeat_answer(decision, upstream, lease.status(), lease.says_unprocessed()),
@@ -84,15 +85,15 @@ async fn attempts(
     }
 }
 
-/// One attempt, within the rule's `perTryTimeout`.
+/// One attempt that starts now, within the rule's `perTryTimeout`.
 async fn attempt(
     side: &Outbound<'_>,
     decision: &Decision,
-    upstream: &Rc<Upstream>,
+    (upstream, now): (&Rc<Upstream>, Instant),
     exchange: &mut Exchange,
 ) -> Result<Lease, Failed> {
-    let Some(limit) = decision.try_limit() else { return send(side, decision, upstream, exchange).await };
-    Box::pin(tokio::time::timeout(limit, send(side, decision, upstream, exchange)))
+    let Some(limit) = decision.try_limit() else { return send(side, decision, (upstream, now), exchange).await };
+    Box::pin(tokio::time::timeout(limit, send(side, decision, (upstream, now), exchange)))
         .await
         .unwrap_or_else(|_| Err(Failed::Upstream(Broken::timed_out(upstream, limit), None)))
 }
@@ -100,11 +101,10 @@ async fn attempt(
 async fn send(
     side: &Outbound<'_>,
     decision: &Decision,
-    upstream: &Rc<Upstream>,
+    (upstream, started): (&Rc<Upstream>, Instant),
     exchange: &mut Exchange,
 ) -> Result<Lease, Failed> {
     let in_flight = InFlight::begin(upstream);
-    let started = Instant::now();
     let identities = &decision.lane.view.backend.identities;
     let connection = upstream
         .h2(&side.0.worker.shared.tls, identities)
@@ -115,7 +115,7 @@ async fn send(
     match outcome {
         Ok(answer) => {
             upstream.load.observe(now.saturating_duration_since(started), now);
-            Ok(Lease { started: answer, in_flight, connection })
+            Ok(Lease { started: answer, in_flight, connection, at: now })
         }
         Err(AttemptError::CallerGone) => Err(Failed::CallerGone),
         Err(error) => {

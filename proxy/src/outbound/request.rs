@@ -78,7 +78,7 @@ impl Admission for Outbound<'_> {
         record.enter(&worker.metrics.http(Labels { route, ..undecided(worker, Some(service)) }));
         match what {
             What::Answer(answer) => {
-                record.answered(answer.status.as_u16());
+                record.answered(answer.status.as_u16(), Instant::now());
                 record.ended();
                 answer
             }
@@ -189,10 +189,16 @@ pub(super) fn retried(worker: &Worker, lane: &Lane, upstream: &Upstream, cause: 
     cells(worker, lane, upstream.key.way).retried(cause);
 }
 
-/// Counts an answer.
-pub(super) fn answered(worker: &Worker, ticket: &Ticket, upstream: &Upstream, status: u16, record: &mut Record) {
+/// Counts an answer whose head was there `at` this moment.
+pub(super) fn answered(
+    worker: &Worker,
+    ticket: &Ticket,
+    upstream: &Upstream,
+    (status, at): (u16, Instant),
+    record: &mut Record,
+) {
     record.enter(cells(worker, &ticket.decision.lane, upstream.key.way));
-    record.answered(status);
+    record.answered(status, at);
 }
 
 /// Where requests of this lane are counted.

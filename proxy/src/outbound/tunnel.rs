@@ -38,7 +38,7 @@ pub(super) async fn connect(connection: &Connection) -> Result<Connected, Failur
     let lane = &decision.lane;
     let mut tried = Tried::new();
     loop {
-        let upstream = decide::endpoint(worker, &lane.view, &tried);
+        let upstream = decide::endpoint(worker, &lane.view, &tried, std::time::Instant::now());
         match upstream.tcp(&worker.shared.tls, &lane.view.backend.identities).await {
             Ok(stream) => return Ok(connected(worker, lane, upstream, stream)),
             Err(failure) if tried.len() < decision.attempts() => {

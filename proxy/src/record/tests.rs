@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use super::*;
 use crate::metrics::cells::Outcome;
 
@@ -39,7 +41,7 @@ fn each_request_is_counted_once_however_it_ends() {
         ),
         (
             |mut record, _| {
-                record.answered(200);
+                record.answered(200, Instant::now());
                 record.grpc_ended(0);
                 record.ended();
             },
@@ -48,13 +50,17 @@ fn each_request_is_counted_once_however_it_ends() {
         ),
         (
             |mut record, _| {
-                record.answered(200);
+                record.answered(200, Instant::now());
                 record.broke_off(Reason::UpstreamReset, None);
             },
             [vec![(200, None)], vec![(0, Some(Reason::UpstreamReset))]],
             14,
         ),
-        (|mut record, _| record.answered(200), [vec![(200, None)], vec![(0, Some(Reason::CallerGone))]], 1),
+        (
+            |mut record, _| record.answered(200, Instant::now()),
+            [vec![(200, None)], vec![(0, Some(Reason::CallerGone))]],
+            1,
+        ),
     ];
     let failure = Failure::new(Reason::Timeout, "");
     for (end, expected, status) in ends {
@@ -75,7 +81,7 @@ fn a_request_that_finds_another_way_is_active_there_alone() {
     record.enter(&second);
     record.enter(&second);
     assert_eq!((first.active.get(), second.active.get()), (0, 1));
-    record.answered(200);
+    record.answered(200, Instant::now());
     record.flowed(3, 10);
     record.flowed(3, 25);
     assert_eq!((second.request_bytes.get(), second.response_bytes.get()), (3, 25));

@@ -48,6 +48,16 @@ impl<IO> TlsStream<IO> {
         self.records.consume(count);
     }
 
+    /// The connection below.
+    pub(crate) fn io(&self) -> &IO {
+        &self.io
+    }
+
+    /// Whether all that arrived was taken, and the peer has not ended.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.records.holds_nothing() && !self.truncated
+    }
+
     fn state(&self) -> &CommonState {
         self.records.session().state()
     }

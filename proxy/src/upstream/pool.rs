@@ -63,9 +63,14 @@ impl H1Connection {
 
 impl Upstream {
     /// An HTTP/1 connection whose peer is one of `expected`.
-    pub(crate) async fn h1(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<H1Connection, Failure> {
+    pub(crate) async fn h1(
+        &self,
+        tls: &TlsContext,
+        expected: &[SpiffeId],
+        now: Instant,
+    ) -> Result<H1Connection, Failure> {
         let shared = self.key.way == Way::Mesh && self.load.in_flight() > ALONE;
-        if let Some(connection) = self.take_idle(if shared { &self.h1_shares } else { &self.h1 }, expected) {
+        if let Some(connection) = self.take_idle(if shared { &self.h1_shares } else { &self.h1 }, expected, now) {
             return Ok(connection);
         }
         if shared {
@@ -202,10 +207,14 @@ impl Upstream {
     }
 
     /// The last used connection whose peer has not closed it.
-    fn take_idle(&self, idle: &RefCell<Vec<H1Connection>>, expected: &[SpiffeId]) -> Option<H1Connection> {
+    fn take_idle(
+        &self,
+        idle: &RefCell<Vec<H1Connection>>,
+        expected: &[SpiffeId],
+        now: Instant,
+    ) -> Option<H1Connection> {
         let mut idle = idle.borrow_mut();
         let limit = self.idle_limit();
-        let now = Instant::now();
         while let Some(mut connection) = idle.pop() {
             let over = now.saturating_duration_since(connection.idle_since) >= limit;
             if !over && allowed(connection.peer.as_ref(), expected) && !connection.wire.is_spent() {

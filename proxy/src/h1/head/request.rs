@@ -36,7 +36,7 @@ pub(crate) fn request<T>(
         return Err(BadMessage::new("a line of the head does not end with CRLF"));
     }
     let fields = Fields::classify(head.headers)?;
-    check_host(&fields, minor)?;
+    let host = host(&fields, minor)?;
     let facts = RequestFacts {
         framing: request_framing(&fields, minor)?,
         keep_alive: keep_alive(&fields, minor),
@@ -50,20 +50,21 @@ pub(crate) fn request<T>(
     if facts.switch == Switch::Connect && facts.framing != Framing::Length(0) {
         return Err(BadMessage::new("a CONNECT request has a body (RFC 9110 section 9.3.6)"));
     }
-    Ok(Some((length, use_it(&RequestHead { method, target, fields, facts }))))
+    Ok(Some((length, use_it(&RequestHead { method, target, host, fields, facts }))))
 }
 
 /// RFC 9112 §3.2: HTTP/1.1 names its host once, and nobody names it twice or so that it cannot be read.
-fn check_host(fields: &Fields<'_>, minor: u8) -> Result<(), BadMessage> {
+fn host<'a>(fields: &Fields<'a>, minor: u8) -> Result<Option<&'a str>, BadMessage> {
     match fields.count(Field::Host) {
         0 if minor == 1 => return Err(BadMessage::new("the request has no Host (RFC 9112 section 3.2)")),
         0 | 1 => {}
         _ => return Err(BadMessage::new("the request has more than one Host (RFC 9112 section 3.2)")),
     }
-    if fields.first(Field::Host).is_some_and(|host| Authority::parse(host).is_err()) {
-        return Err(BadMessage::new("Host is not a host with an optional port (RFC 9112 section 3.2)"));
+    let Some(host) = fields.first(Field::Host) else { return Ok(None) };
+    match Authority::parse(host) {
+        Ok(authority) => Ok(Some(authority.text)),
+        Err(_) => Err(BadMessage::new("Host is not a host with an optional port (RFC 9112 section 3.2)")),
     }
-    Ok(())
 }
 
 /// RFC 9112 §6.1, §6.3: whatever two readers might frame differently is refused.

@@ -74,6 +74,11 @@ impl Records {
         self.ended
     }
 
+    /// Whether nothing that arrived is left, no end and no error either.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.plain.is_empty() && self.incoming.bytes.is_empty() && !self.ended && self.failure.is_none()
+    }
+
     /// Bytes to be sent.
     pub(super) fn outgoing(&self) -> &[u8] {
         self.outgoing.filled()
