@@ -12,6 +12,10 @@ const KEPT_BYTES: usize = 256 * 1024;
 
 /// Room of the largest block: 64 KiB as four TLS records (65,624 bytes) and more.
 pub(crate) const LARGEST: usize = CLASSES[2];
+/// Bytes moved at once in bulk. As four TLS records they are just shorter than the longest segment the kernel hands down at once (64 KiB
+/// less its heads, a whole number of Ethernet payloads: 65,160). Four full records leave a crumb of 464 bytes, which is sent, received
+/// and woken for on its own.
+pub(crate) const BULK: usize = 65_000;
 /// Room of the middle block: a TLS record of the largest size (RFC 8446 §5.2: 16,645 bytes) and more.
 pub(crate) const RECORD: usize = CLASSES[1];
 

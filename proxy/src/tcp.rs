@@ -14,11 +14,9 @@ use tokio::io::AsyncWrite;
 use tulle_core::codes::Reason;
 
 use crate::access_log::Line;
+use crate::buffer::BULK;
 use crate::io::{Intake, Stream};
 use crate::metrics::cells::{Count, TcpCells};
-
-/// Plaintext read at most at once: four full TLS records.
-const BULK_BYTES: usize = 64 * 1024;
 
 /// Joins caller and upstream until both directions have ended, or one side breaks, which is its peers' business and no error of the mesh.
 /// `line` is written then.
@@ -89,7 +87,7 @@ enum Stage {
 
 impl<'a> Flow<'a> {
     fn new(count: &'a Count, blame: [Reason; 2]) -> Self {
-        Self { count, passed: 0, blame, intake: Intake::new(BULK_BYTES), stage: Stage::Open }
+        Self { count, passed: 0, blame, intake: Intake::new(BULK), stage: Stage::Open }
     }
 
     /// Moves what can be moved; ready when the source's end was passed on.

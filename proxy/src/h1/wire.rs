@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::buffer::{Buffer, LARGEST};
+use crate::buffer::{BULK, Buffer};
 use crate::io::Stream;
 
 /// Asked of the first read: nearly every head with its body, and a block that is cheap to hold while a request is under way.
@@ -50,7 +50,7 @@ impl Wire {
                 self.input.advance(count);
                 self.ended = count == 0;
                 if count == asked {
-                    self.room = (asked * 4).min(LARGEST);
+                    self.room = (asked * 4).min(BULK);
                 }
                 Poll::Ready(Ok(count))
             }
