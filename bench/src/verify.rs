@@ -24,6 +24,8 @@ const AES_128_GCM: u16 = 0x1301;
 const X25519: u16 = 0x001d;
 /// tcpdump starts and ends within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Nothing is served there: "discard" (RFC 863).
+const LAST_PORT: u16 = 9;
 /// Requests of each proof.
 const REQUESTS: usize = 5;
 
@@ -77,6 +79,20 @@ fn captured(target: &Target, folder: &Path, work: impl FnOnce() -> Result<()>) -
         Ok(capture.said().contains("listening on").then_some(()))
     })?;
     work()?;
+    // tcpdump ends without what it has not read yet: the last packet it is waited for is one that can be told from all others.
+    target.site.a.run(|| {
+        let mut curl = as_proxy("curl");
+        curl.args(["--silent", "--max-time", "1", &format!("http://{}:{LAST_PORT}/", target.site.pod_b())]);
+        Ok(command::run(&mut curl).is_ok())
+    })?;
+    let last = [target.site.pod_b().octets().as_slice(), &LAST_PORT.to_be_bytes()].concat();
+    wait::until(DEADLINE, "tcpdump to write what it saw", || {
+        capture.check()?;
+        let packets = std::fs::read(&file)?;
+        // The address it goes to, the port it comes from, the port it goes to (RFC 791, RFC 9293).
+        let is_last = |bytes: &[u8]| bytes[..4] == last[..4] && bytes[6..] == last[4..];
+        Ok(packets.windows(8).any(is_last).then_some(()))
+    })?;
     process::signal(capture.pid(), Signal::INT);
     wait::until(DEADLINE, "tcpdump to end", || Ok(capture.check().is_err().then_some(())))?;
     streams_in(&file)
