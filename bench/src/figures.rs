@@ -38,6 +38,7 @@ const OPEN: &[Figure] = &[
     figure("CPU of both sidecars, µs a request", Better::Lower, sidecars),
     figure("CPU outbound, µs a request", Better::Lower, |window| sidecar(window, Role::Outbound)),
     figure("CPU inbound, µs a request", Better::Lower, |window| sidecar(window, Role::Inbound)),
+    figure("RSS of the larger sidecar, MiB", Better::Lower, resident),
     figure("sent late p99, µs", Better::Neither, |window| latency(window, |latency| latency.lag_p99)),
     figure("other work, CPUs", Better::Neither, |window| Some(window.foreign_cpus)),
 ];
@@ -50,6 +51,7 @@ const CLOSED: &[Figure] = &[
     figure("CPU of both sidecars, µs each", Better::Lower, sidecars),
     figure("CPU outbound, µs each", Better::Lower, |window| sidecar(window, Role::Outbound)),
     figure("CPU inbound, µs each", Better::Lower, |window| sidecar(window, Role::Inbound)),
+    figure("RSS of the larger sidecar, MiB", Better::Lower, resident),
     figure("other work, CPUs", Better::Neither, |window| Some(window.foreign_cpus)),
 ];
 
@@ -72,6 +74,12 @@ pub(crate) fn of_scenario(name: &str) -> &'static [Figure] {
         _ if name.ends_with("bulk") => BULK,
         _ => CLOSED,
     }
+}
+
+fn resident(window: &Window) -> Option<f64> {
+    let kib =
+        [Role::Outbound, Role::Inbound].map(|role| window.resident_kib.get(role.name()).copied().unwrap_or_default());
+    positive(kib.into_iter().max().unwrap_or_default() as f64 / 1024.0)
 }
 
 fn latency(window: &Window, of: fn(&Latency) -> f64) -> Option<f64> {
