@@ -4,6 +4,9 @@ mod action;
 pub mod filter;
 mod matcher;
 mod rank;
+#[cfg(test)]
+mod reference;
+mod source;
 
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ pub use filter::Filters;
 pub use filter::mirror::Mirror;
 pub use matcher::{FullRegex, HeaderMatch, Match, PatternError, QueryMatch, StringMatch};
 pub use rank::{Rank, merge};
+pub use source::{Caller, Export, SourceMatch};
 
 use self::filter::rewrite::Matched;
 use crate::name::ServiceRef;
@@ -81,13 +85,14 @@ impl<D> RouteTable<D> {
         self.rules.is_empty()
     }
 
-    /// The table as seen on one dialled port: conditions on other ports can never hold and are left out, those on this port always
-    /// hold. A condition that still asks for a port fits no request, so a table must pass here before it is used.
-    pub fn for_port(&self, port: u16) -> RouteTable<D>
+    /// The table as its caller sees it: conditions on other ports and workloads can never hold and are left out, those on this one
+    /// always hold. A condition that still asks for either fits no request, so a table must pass here before it is used.
+    #[must_use]
+    pub fn seen_by(&self, caller: &Caller<'_>) -> RouteTable<D>
     where
         D: Clone,
     {
-        RouteTable { rules: self.rules.iter().filter_map(|rule| rule.for_port(port)).collect() }
+        RouteTable { rules: self.rules.iter().filter_map(|rule| rule.seen_by(caller)).collect() }
     }
 }
 
@@ -106,18 +111,25 @@ impl<D> Rule<D> {
         }
     }
 
-    fn for_port(&self, port: u16) -> Option<Rule<D>>
+    fn seen_by(&self, caller: &Caller<'_>) -> Option<Rule<D>>
     where
         D: Clone,
     {
         let matches: Vec<Match> = self
             .matches
             .iter()
-            .filter(|condition| condition.port.is_none_or(|wanted| wanted == port))
-            .map(|condition| Match { port: None, ..condition.clone() })
+            .filter(|condition| condition.port.is_none_or(|wanted| wanted == caller.port))
+            .filter(|condition| condition.source.as_ref().is_none_or(|source| source.fits(caller)))
+            .map(|condition| Match { port: None, source: None, ..condition.clone() })
             .collect();
         let unreachable = matches.is_empty() && !self.matches.is_empty();
         (!unreachable).then(|| Rule { matches, ..self.clone() })
+    }
+
+    /// Whether it depends on the labels of who calls.
+    pub fn asks_labels(&self) -> bool {
+        let asks = |condition: &Match| condition.source.as_ref().is_some_and(|source| !source.labels.is_empty());
+        self.matches.iter().any(asks)
     }
 
     /// Every destination the rule may send a request to.

@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use crate::authz::PolicySet;
 use crate::identity::SpiffeId;
 use crate::name::ServiceRef;
-use crate::route::RouteTable;
+use crate::route::{Match, RequestView, RouteTable};
 use crate::split::Split;
 
 /// Everything the data path decides from.
@@ -75,6 +75,25 @@ pub struct Destination {
     pub service: ServiceRef,
     /// Backends by weight, those without a ready endpoint left out: their share is held by the others. `None`: no endpoint at all.
     pub backends: Option<Split<Arc<Backend>>>,
+    /// Which requests the split is for; `None`: all.
+    pub only: Option<Box<Only>>,
+}
+
+/// Requests a TrafficSplit is for, and who answers the others.
+#[derive(Debug, PartialEq)]
+pub struct Only {
+    /// Conditions, any of which is enough.
+    pub matches: Vec<Match>,
+    /// The host itself, unsplit; `None`: it has no endpoint.
+    pub others: Option<Arc<Backend>>,
+}
+
+impl Only {
+    /// Whether the split is for this request.
+    #[must_use]
+    pub fn takes(&self, request: &impl RequestView) -> bool {
+        self.matches.iter().any(|condition| condition.fits(request))
+    }
 }
 
 /// One Service's endpoints for one port.

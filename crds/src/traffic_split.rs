@@ -1,11 +1,13 @@
 //! `TrafficSplit`: which share of a service's traffic each backend receives. A superset of the SMI kind of that name.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::later::{Later, Rest, Shape, refuse};
+use crate::later::{Rest, refuse};
 use crate::schema::{HOST_MAX, Rule, cel, host, keyed_by};
 
 /// Shares of one service's traffic.
@@ -35,7 +37,7 @@ use crate::schema::{HOST_MAX, Rule, cel, host, keyed_by};
         priority = 1
     )
 )]
-#[schemars(transform = refuse(LATER_SPEC), transform = cel(SPEC_RULES))]
+#[schemars(transform = refuse(&[]), transform = cel(SPEC_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficSplitSpec {
     /// The service clients call (the apex): a name of this namespace, short or as full DNS name.
@@ -46,18 +48,57 @@ pub struct TrafficSplitSpec {
     #[schemars(length(min = 1, max = 16), transform = keyed_by("service"))]
     pub backends: Vec<Backend>,
 
+    /// Which requests are split, any of which is enough; the others go to the service itself. Absent: all requests, and bytes as well.
+    #[schemars(length(max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<SplitMatch>,
+
     /// Fields unknown to this release.
     #[serde(flatten)]
     pub rest: Rest,
 }
+
+/// A condition on requests, in the form of SMI's HTTPRouteGroup; every field given must hold.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = refuse(&[]), transform = cel(MATCH_RULES))]
+#[serde(rename_all = "camelCase")]
+pub struct SplitMatch {
+    /// A name for people.
+    #[schemars(length(max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+
+    /// A regular expression in RE2 syntax that fits the start of the path.
+    #[schemars(length(min = 1, max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_regex: Option<String>,
+
+    /// Methods, any of which is enough; `*` is every method.
+    #[schemars(length(max = 16), inner(length(min = 1, max = 32)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+
+    /// Headers by lower-case name, each with a regular expression that fits the whole value. A repeated header fits if any value does.
+    #[schemars(extend("maxProperties" = 16))]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+
+    /// Fields unknown to this release.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+const MATCH_RULES: &[Rule] = &[Rule {
+    holds: "has(self.pathRegex) || has(self.methods) || has(self.headers)",
+    message: "TUL3003: has none of pathRegex, methods and headers; give at least one, or remove the condition",
+    field: "",
+}];
 
 const SPEC_RULES: &[Rule] = &[Rule {
     holds: "self.backends.exists(b, b.weight > 0)",
     message: "TUL3009: all weights are 0; give at least one entry a weight above 0",
     field: ".backends",
 }];
-
-const LATER_SPEC: Later = &[("matches", Shape::Objects)];
 
 /// One backend.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

@@ -63,6 +63,16 @@ pub struct VirtualServiceSpec {
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = HOST_MAX)), transform = items(HOST_PATTERN))]
     pub hosts: Vec<String>,
 
+    /// Which gateways serve these routes: `mesh`, which is every sidecar and has to be among them. This release serves no other.
+    #[schemars(length(max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<String>,
+
+    /// Namespaces whose proxies follow these routes: `.` is this one, `*` or nothing at all is every one.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)), transform = items(EXPORT_PATTERN))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub export_to: Vec<String>,
+
     /// Routes of HTTP traffic in order: the first whose `match` fits is taken.
     #[schemars(length(min = 1, max = 64))]
     pub http: Vec<HttpRoute>,
@@ -72,13 +82,10 @@ pub struct VirtualServiceSpec {
     pub rest: Rest,
 }
 
-const LATER_SPEC: Later = &[
-    ("gateways", Shape::Strings),
-    ("exportTo", Shape::Strings),
-    ("tls", Shape::Objects),
-    ("tcp", Shape::Objects),
-    ("subsets", Shape::Objects),
-];
+/// A namespace, `.` or `*`.
+const EXPORT_PATTERN: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\.|\*)$";
+
+const LATER_SPEC: Later = &[("tls", Shape::Objects), ("tcp", Shape::Objects), ("subsets", Shape::Objects)];
 
 /// One rule: which requests, and what happens to them.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

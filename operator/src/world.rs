@@ -241,6 +241,7 @@ impl World {
             Change::VirtualService(of, service) => {
                 let tenant = self.tenant_mut(&of.namespace);
                 if replace_newer(&mut tenant.virtual_services, &of.name, service) {
+                    tenant.dirty_routes(&of.namespace, dirty); // as among splits
                     dirty.insert(Key::VirtualService(of));
                 }
             }
@@ -393,6 +394,10 @@ impl Tenant {
     /// What refers to Services.
     fn dirty_routing(&self, namespace: &Name, dirty: &mut BTreeSet<Key>) {
         self.dirty_splits(namespace, dirty);
+        self.dirty_routes(namespace, dirty);
+    }
+
+    fn dirty_routes(&self, namespace: &Name, dirty: &mut BTreeSet<Key>) {
         let keys = self.virtual_services.keys().map(|name| Ref { namespace: namespace.clone(), name: name.clone() });
         dirty.extend(keys.map(Key::VirtualService));
     }

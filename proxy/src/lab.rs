@@ -104,7 +104,7 @@ fn catalog(port: u16, pod: SocketAddr) -> anyhow::Result<Service> {
         let endpoints = vec![Endpoint { address: pod, transport: Transport::Mesh }];
         let identities = Arc::from([identity.clone()]);
         let backend = Backend { service: service.clone(), port, identities, endpoints };
-        Arc::new(Destination { service, backends: Some(Split::single(Arc::new(backend))) })
+        Arc::new(Destination { service, backends: Some(Split::single(Arc::new(backend))), only: None })
     };
     let rule = |name: &str, matches, weights: &[(&str, u32)]| Rule {
         name: Arc::from(name),

@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tulle_core::authz::PolicySet;
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::RetryPolicy;
-use tulle_core::route::{Action, Filters, RouteTable, Rule};
+use tulle_core::route::{Action, Filters, Match, RouteTable, Rule};
 use tulle_core::sidecar::env;
-use tulle_core::snapshot::{Backend, Destination, Endpoint, Port, Protocol, Service, Snapshot, Target, Transport};
+use tulle_core::snapshot::{
+    Backend, Destination, Endpoint, Only, Port, Protocol, Service, Snapshot, Target, Transport,
+};
 use tulle_core::split::Split;
 
 use crate::access_log::AccessLog;
@@ -78,6 +80,11 @@ impl Mesh {
     /// A mesh with these rules, which send to applications by their index: each is a destination of its own.
     pub(crate) fn routed(applications: &[SocketAddr], rules: Vec<Rule<usize>>) -> Mesh {
         Self::in_world(applications, PolicySet::default(), |service, endpoints| routed(service, endpoints, rules))
+    }
+
+    /// A mesh whose Service is split: requests that fit go to the second application, the others to the first, which is the Service.
+    pub(crate) fn split(applications: &[SocketAddr], matches: Vec<Match>) -> Mesh {
+        Self::in_world(applications, PolicySet::default(), |service, endpoints| split(service, endpoints, matches))
     }
 
     fn in_world(
@@ -159,7 +166,7 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
     let name = ServiceRef::new("shop", "web");
     let identities = Arc::from([CALLEE.parse().unwrap()]);
     let backend = Arc::new(Backend { service: name.clone(), port: service.port(), identities, endpoints });
-    let direct = Arc::new(Destination { service: name.clone(), backends: Some(Split::single(backend)) });
+    let direct = Arc::new(Destination { service: name.clone(), backends: Some(Split::single(backend)), only: None });
     let rules = rules.into_iter().map(|Rules { timeout, retry }| Rule {
         name: "test".into(),
         matches: vec![],
@@ -170,16 +177,29 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
     snapshot(service, routes, direct)
 }
 
+/// A backend for each endpoint, `app-0` and so on.
+fn backends(service: SocketAddr, endpoints: Vec<Endpoint>) -> impl Iterator<Item = Arc<Backend>> {
+    endpoints.into_iter().enumerate().map(move |(index, endpoint)| {
+        let name = ServiceRef::new("shop", format!("app-{index}").as_str());
+        let identities = Arc::from([CALLEE.parse().unwrap()]);
+        Arc::new(Backend { service: name, port: service.port(), identities, endpoints: vec![endpoint] })
+    })
+}
+
+fn split(service: SocketAddr, endpoints: Vec<Endpoint>, matches: Vec<Match>) -> Snapshot {
+    let mut backends = backends(service, endpoints);
+    let (others, chosen) = (backends.next(), backends.next().unwrap());
+    let only = Some(Box::new(Only { matches, others }));
+    let backends = Some(Split::single(chosen));
+    let direct = Arc::new(Destination { service: ServiceRef::new("shop", "web"), backends, only });
+    snapshot(service, RouteTable::default(), direct)
+}
+
 fn routed(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Vec<Rule<usize>>) -> Snapshot {
-    let destinations: Vec<_> = endpoints
-        .into_iter()
-        .enumerate()
-        .map(|(index, endpoint)| {
-            let name = ServiceRef::new("shop", format!("app-{index}").as_str());
-            let identities = Arc::from([CALLEE.parse().unwrap()]);
-            let backend =
-                Backend { service: name.clone(), port: service.port(), identities, endpoints: vec![endpoint] };
-            Arc::new(Destination { service: name, backends: Some(Split::single(Arc::new(backend))) })
+    let destinations: Vec<_> = backends(service, endpoints)
+        .map(|backend| {
+            let name = backend.service.clone();
+            Arc::new(Destination { service: name, backends: Some(Split::single(backend)), only: None })
         })
         .collect();
     let rules = rules.into_iter().map(|rule| rule.map(|index| Arc::clone(&destinations[index])));

@@ -234,7 +234,7 @@ impl Live {
 
     fn add(&mut self, destination: &Destination) {
         let backends = destination.backends.iter().flat_map(|split| split.entries().map(|(backend, _)| backend));
-        for backend in backends {
+        for backend in backends.chain(destination.only.iter().filter_map(|only| only.others.as_ref())) {
             if self.backends.insert(Arc::as_ptr(backend)) {
                 self.addresses.extend(backend.endpoints.iter().map(|endpoint| endpoint.address));
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
-use super::RequestView;
+use super::{RequestView, SourceMatch};
 
 /// Largest compiled regular expression, in bytes. The engine is linear in time; this bounds its memory, so that a tenant's
 /// pattern cannot fill the proxies of its callers.
@@ -29,13 +29,16 @@ pub struct Match {
     pub without_headers: Vec<(Arc<str>, HeaderMatch)>,
     /// Query parameters by name, compared as sent (undecoded); a repeated parameter fits if any value does.
     pub query: Vec<(Arc<str>, QueryMatch)>,
-    /// The dialled port; see [`RouteTable::for_port`](super::RouteTable::for_port).
+    /// The dialled port; see [`RouteTable::seen_by`](super::RouteTable::seen_by).
     pub port: Option<u16>,
+    /// The workload that calls; as well.
+    pub source: Option<Arc<SourceMatch>>,
 }
 
 impl Match {
-    pub(super) fn fits(&self, request: &impl RequestView) -> bool {
+    pub(crate) fn fits(&self, request: &impl RequestView) -> bool {
         self.port.is_none()
+            && self.source.is_none()
             && self.uri.as_ref().is_none_or(|uri| uri.fits_path(request.path(), self.ignore_uri_case))
             && self.method.as_ref().is_none_or(|method| method.fits(request.method().as_bytes()))
             && self.scheme.as_ref().is_none_or(|scheme| scheme.fits(request.scheme().as_bytes()))

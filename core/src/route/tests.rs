@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::split::{Split, Weight};
 
@@ -166,6 +168,8 @@ fn patterns_cannot_break_out_of_their_anchors_or_grow() {
 #[test]
 fn a_table_for_one_port() {
     let on = |port| Match { port, ..uri(prefix("/a")) };
+    let (namespace, labels) = ("shop".into(), BTreeMap::new());
+    let caller = |port| Caller { namespace: &namespace, labels: &labels, port };
     let table = RouteTable {
         rules: vec![
             rule("80", vec![on(Some(80))]),
@@ -174,12 +178,53 @@ fn a_table_for_one_port() {
             rule("all", vec![]),
         ],
     };
-    let names = |port| table.for_port(port).rules.iter().map(|rule| rule.name.to_string()).collect::<Vec<_>>();
+    let names = |port| table.seen_by(&caller(port)).rules.iter().map(|rule| rule.name.to_string()).collect::<Vec<_>>();
     assert_eq!(names(80), ["80", "both", "any", "all"]);
     assert_eq!(names(90), ["both", "any", "all"]);
     assert_eq!(names(70), ["any", "all"]);
-    assert_eq!(selected(&table.for_port(80), &get("/a")).as_deref(), Some("80"));
-    assert_eq!(selected(&table.for_port(90), &get("/b")).as_deref(), Some("all"));
+    assert_eq!(selected(&table.seen_by(&caller(80)), &get("/a")).as_deref(), Some("80"));
+    assert_eq!(selected(&table.seen_by(&caller(90)), &get("/b")).as_deref(), Some("all"));
+}
+
+#[test]
+fn a_table_for_one_caller() {
+    let from = |namespace: Option<&str>, labels: &[(&str, &str)]| Match {
+        source: Some(Arc::new(SourceMatch { namespace: namespace.map(Into::into), labels: pairs(labels) })),
+        ..uri(prefix("/a"))
+    };
+    let table = RouteTable {
+        rules: vec![
+            rule("bank", vec![from(Some("bank"), &[])]),
+            rule("canary", vec![from(None, &[("track", "canary")])]),
+            rule("both", vec![from(Some("shop"), &[("app", "web"), ("track", "canary")])]),
+            rule("rest", vec![]),
+        ],
+    };
+    let names = |namespace: &str, labels: &[(&str, &str)]| {
+        let (namespace, labels) = (namespace.into(), pairs(labels));
+        let seen = table.seen_by(&Caller { namespace: &namespace, labels: &labels, port: 80 });
+        assert!(seen.rules.iter().all(|rule| !rule.asks_labels()));
+        seen.rules.iter().map(|rule| rule.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("shop", &[]), ["rest"]);
+    assert_eq!(names("bank", &[("app", "web")]), ["bank", "rest"]);
+    assert_eq!(names("shop", &[("track", "canary")]), ["canary", "rest"]);
+    assert_eq!(names("shop", &[("track", "canary"), ("app", "web"), ("x", "y")]), ["canary", "both", "rest"]);
+    assert_eq!(table.rules.iter().map(Rule::asks_labels).collect::<Vec<_>>(), [false, true, true, false]);
+    assert!(!from(None, &[]).fits(&get("/a")), "a source nobody settled");
+}
+
+#[test]
+fn whose_proxies_follow_an_object() {
+    let to = |names: &[&str]| Export::To(names.iter().map(|name| (*name).into()).collect());
+    let reaches = |export: &Export| ["shop", "bank"].map(|namespace| export.reaches(&namespace.into()));
+    assert_eq!(reaches(&Export::default()), [true, true]);
+    assert_eq!(reaches(&to(&["shop"])), [true, false]);
+    assert_eq!(reaches(&to(&[])), [false, false]);
+}
+
+fn pairs(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+    labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 #[test]

@@ -62,11 +62,33 @@ fn a_traffic_split_is_read() {
 }
 
 #[test]
+fn a_split_of_some_requests() {
+    let mut spec = split("web", &[("web-v2", 1)]);
+    spec["matches"] = json!([
+        {"name": "testers", "pathRegex": "/cart", "methods": ["GET", "HEAD"], "headers": {"x-user": "test-.*"}},
+        {"methods": ["GET", "*"], "headers": {"x-canary": "always"}},
+    ]);
+    let matches = traffic_split(&spec).unwrap().matches;
+    let methods: Vec<_> = matches.iter().map(|condition| condition.method.clone()).collect();
+    let exact = |method: &str| Some(StringMatch::Exact(method.into()));
+    assert_eq!(methods, [exact("GET"), exact("HEAD"), None]);
+    let path = matches[0].uri.as_ref().unwrap();
+    let fits = ["/cart", "/cart/2", "/cart\n", "/", "/x/cart"].map(|path_of| path.fits(path_of.as_bytes()));
+    assert_eq!(fits, [true, true, true, false, false], "the start of the path");
+    let HeaderMatch::Value(user) = &matches[0].headers[0].1 else { panic!("a value") };
+    let fits = ["test-1", "a test-1", "test"].map(|value| user.fits(value.as_bytes()));
+    assert_eq!(fits, [true, false, false], "the whole value");
+}
+
+#[test]
 fn traffic_splits_with_a_mistake() {
-    let mut matches = split("web", &[("a", 1)]);
-    matches["matches"] = json!([{"kind": "HTTPRouteGroup"}]);
+    let only = |condition: Value| {
+        let mut spec = split("web", &[("a", 1)]);
+        spec["matches"] = json!([{"methods": ["GET"]}, condition]);
+        spec
+    };
     let mut nothing_said = split("web", &[("a", 1)]);
-    nothing_said["matches"] = Value::Null;
+    nothing_said["rollout"] = Value::Null;
     assert!(traffic_split(&nothing_said).is_ok());
     refused(
         traffic_split,
@@ -102,7 +124,26 @@ fn traffic_splits_with_a_mistake() {
                 split("", &[("a", 1)]),
                 "TUL3013: spec.service: is empty; use name, name.namespace or the full DNS name of a Service",
             ),
-            (matches, "TUL3002: spec.matches: is not supported by this release; remove the field"),
+            (
+                only(json!({"kind": "HTTPRouteGroup"})),
+                "TUL3002: spec.matches[1].kind: is not supported by this release; remove the field",
+            ),
+            (
+                only(json!({"name": "empty"})),
+                "TUL3003: spec.matches[1]: has none of pathRegex, methods and headers; give at least one, or remove the condition",
+            ),
+            (
+                only(json!({"pathRegex": "a)|(b"})),
+                "TUL3012: spec.matches[1].pathRegex: is not a regular expression: unopened group; correct the pattern",
+            ),
+            (
+                only(json!({"headers": {"x": "("}})),
+                "TUL3012: spec.matches[1].headers[x]: is not a regular expression: unclosed group; correct the pattern",
+            ),
+            (
+                only(json!({"headers": {"X": "1"}})),
+                "TUL3001: spec.matches[1].headers[X]: has upper-case letters; write it in lower case",
+            ),
         ],
     );
 }
@@ -314,12 +355,63 @@ fn virtual_services_with_a_mistake_in_conditions() {
                 matching(json!({"headers": {"uri": {}}})),
                 "TUL3001: spec.http[0].match[0].headers[uri]: is a part of the request and no header; use the field of that name",
             ),
+            (
+                matching(json!({"sourceNamespace": "Shop"})),
+                "TUL3012: spec.http[0].match[0].sourceNamespace: \"Shop\" never fits: it is no name of a namespace; \
+                 correct the pattern",
+            ),
+            (
+                matching(json!({"sourceLabels": {"app": "a b"}})),
+                "TUL3012: spec.http[0].match[0].sourceLabels[app]: \"a b\" never fits: no label has such a value; \
+                 correct the pattern",
+            ),
             (matching(json!({"port": 0})), "TUL3001: spec.http[0].match[0].port: 0 is not a port; use 1 to 65535"),
         ],
     );
     for path in ["/", "/a", "/a/", "/.", "/.well-known/"] {
         assert!(virtual_service(&matching(json!({"uri": {"prefix": path}}))).is_ok(), "{path}");
     }
+}
+
+#[test]
+fn rules_for_some_callers() {
+    let spec =
+        matching(json!({"sourceLabels": {"app": "web", "empty": ""}, "sourceNamespace": "shop", "statPrefix": "x"}));
+    let source = virtual_service(&spec).unwrap().rules[0].matches[0].source.clone().unwrap();
+    let labels = [("app", "web"), ("empty", "")].map(|(key, value)| (key.to_string(), value.to_string()));
+    assert_eq!((source.namespace.as_deref(), &source.labels), (Some("shop"), &labels.into()));
+    assert_eq!(virtual_service(&matching(json!({}))).unwrap().rules[0].matches[0].source, None);
+}
+
+#[test]
+fn rules_for_gateways_are_not_for_sidecars() {
+    let (mesh, other) =
+        (json!({"gateways": ["mesh", "ingress"], "port": 80}), json!({"gateways": ["ingress"], "port": 81}));
+    let route = json!([{"destination": {"host": "web"}}]);
+    let rules = [json!([mesh, other]), json!([other]), json!([])].map(|list| json!({"match": list, "route": route}));
+    let spec = json!({"hosts": ["web"], "gateways": ["ingress", "mesh"], "http": rules});
+    let read = virtual_service(&spec).unwrap();
+    let seen: Vec<_> = read.rules.iter().map(|rule| (&*rule.name, rule.matches.len())).collect();
+    assert_eq!(seen, [("VirtualService shop/web http[0]", 1), ("VirtualService shop/web http[2]", 0)]);
+}
+
+#[test]
+fn whose_proxies_follow_the_rules() {
+    let exported = |to: serde_json::Value| {
+        let mut spec = http(json!({"route": [{"destination": {"host": "web"}}]}));
+        spec["exportTo"] = to;
+        virtual_service(&spec)
+            .map(|read| ["shop", "bank", "till"].map(|namespace| read.export.reaches(&namespace.into())))
+    };
+    assert_eq!(exported(json!([])).unwrap(), [true, true, true]);
+    assert_eq!(exported(json!(["*"])).unwrap(), [true, true, true]);
+    assert_eq!(exported(json!(["."])).unwrap(), [true, false, false]);
+    assert_eq!(exported(json!([".", "bank"])).unwrap(), [true, true, false]);
+    assert_eq!(exported(json!(["bank", "*"])).unwrap(), [true, true, true]);
+    assert_eq!(
+        exported(json!(["ok", "~"])).unwrap_err().to_string(),
+        "TUL3001: spec.exportTo[1]: \"~\" is no name of a namespace; give a namespace, . for the object's own, or * for all"
+    );
 }
 
 #[test]
@@ -338,13 +430,12 @@ fn what_this_release_cannot_do_is_never_ignored() {
         "TUL3002: spec.http[0].route[0].destination.subset: is not supported by this release; remove the field";
     refused(virtual_service, &[(subset.clone(), sentence)]);
     subset["http"][0]["route"][0]["destination"] = json!({"host": "web"});
-    subset["gateways"] = json!(["mesh"]);
-    refused(virtual_service, &[(subset, "TUL3002: spec.gateways: is not supported by this release; remove the field")]);
+    subset["gateways"] = json!(["ingress"]);
     refused(
         virtual_service,
         &[(
-            matching(json!({"sourceLabels": {"app": "a"}})),
-            "TUL3002: spec.http[0].match[0].sourceLabels: is not supported by this release; remove the field",
+            subset,
+            "TUL3002: spec.gateways: names gateways only, which this release does not serve; add mesh, or remove the object",
         )],
     );
     refused(
@@ -508,7 +599,7 @@ fn a_mistake_becomes_a_condition_with_the_same_sentence() {
     let rows = [
         (split("web", &[("a", -1)]), ConditionType::Accepted, Reason::InvalidField),
         (split("web", &[("a.bank", 1)]), ConditionType::ResolvedRefs, Reason::RefNotPermitted),
-        (json!({"service": "web", "backends": [], "matches": []}), ConditionType::Accepted, Reason::UnsupportedField),
+        (json!({"service": "web", "backends": [], "rollout": {}}), ConditionType::Accepted, Reason::UnsupportedField),
     ];
     for (spec, kind, reason) in rows {
         let error = traffic_split(&spec).unwrap_err();

@@ -98,3 +98,16 @@ pub(super) fn path_literal(literal: &str, whole: &str) -> Result<(), SpecError> 
     };
     Err(SpecError::new(Code::InvalidPattern, reason))
 }
+
+/// Refuses what is no name of a header, or not written as headers are compared: in lower case.
+pub(super) fn header_name(name: &str) -> Result<(), SpecError> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte); // RFC 9110 §5.6.2
+    let (reason, remedy) = match name {
+        name if name.is_empty() || !name.bytes().all(token) => ("is no header name", "correct the name"),
+        name if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            ("has upper-case letters", "write it in lower case")
+        }
+        _ => return Ok(()),
+    };
+    Err(SpecError::new(Code::InvalidValue, reason).remedy(remedy))
+}

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 use tulle_core::codes::Code;
-use tulle_core::name::{Namespace, ServiceRef};
-use tulle_core::route::{Action, Destination, Match, Rank, Rule, StringMatch};
+use tulle_core::name::{Namespace, ServiceRef, is_label};
+use tulle_core::route::{Action, Destination, Export, Match, Rank, Rule, StringMatch};
 
 use super::error::{At, SpecError, each};
 use super::value::nothing_else;
@@ -30,7 +30,12 @@ pub struct VirtualService {
     pub hosts: Vec<ServiceRef>,
     /// Its rules in order.
     pub rules: Vec<Rule<Destination>>,
+    /// Whose proxies follow them.
+    pub export: Export,
 }
+
+/// What stands for every sidecar among `gateways`.
+const MESH: &str = "mesh";
 
 /// Reads a VirtualService.
 ///
@@ -41,7 +46,16 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
     let spec = &object.spec;
     let read = || {
         nothing_else(&spec.rest)?;
+        if !spec.gateways.is_empty() && !spec.gateways.iter().any(|gateway| gateway == MESH) {
+            return Err(SpecError::new(
+                Code::UnsupportedField,
+                "names gateways only, which this release does not serve",
+            )
+            .remedy("add mesh, or remove the object")
+            .under("gateways"));
+        }
         let hosts = hosts(spec, ctx, &namespace)?;
+        let export = export(&spec.export_to, &namespace)?;
         if spec.http.is_empty() {
             return Err(SpecError::new(Code::MissingField, "lists no rule").under("http"));
         }
@@ -51,10 +65,13 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
             .iter()
             .enumerate()
             .map(|(index, route)| {
-                rule(route, &format!("{source} http[{index}]"), ctx, &namespace).at(format_args!("http[{index}]"))
+                let name = format!("{source} http[{index}]");
+                let rule = rule(route, &name, ctx, &namespace).at(format_args!("http[{index}]"))?;
+                Ok(is_for_mesh(route).then_some(rule))
             })
-            .collect::<Result<_, _>>()?;
-        Ok(VirtualService { rank: rank_of(object), hosts, rules })
+            .filter_map(Result::transpose)
+            .collect::<Result<_, SpecError>>()?;
+        Ok(VirtualService { rank: rank_of(object), hosts, rules, export })
     };
     read().at("spec")
 }
@@ -74,6 +91,26 @@ fn hosts(spec: &written::VirtualServiceSpec, ctx: &Ctx, namespace: &Namespace) -
     }
 }
 
+/// Namespaces by name, `.` for the object's own and `*` for all.
+fn export(written: &[String], namespace: &Namespace) -> Result<Export, SpecError> {
+    let names = each("exportTo", written, |name| match name.as_str() {
+        "." => Ok(Some(namespace.clone())),
+        "*" => Ok(None),
+        name if is_label(name) => Ok(Some(name.into())),
+        name => Err(SpecError::new(Code::InvalidValue, format!("{name:?} is no name of a namespace"))
+            .remedy("give a namespace, . for the object's own, or * for all")),
+    })?;
+    match names.into_iter().collect::<Option<BTreeSet<_>>>() {
+        Some(namespaces) if !namespaces.is_empty() => Ok(Export::To(namespaces)),
+        _ => Ok(Export::Everywhere),
+    }
+}
+
+/// Whether any of a rule's conditions is for sidecars.
+fn is_for_mesh(route: &written::HttpRoute) -> bool {
+    route.matches.is_empty() || route.matches.iter().any(condition::is_for_mesh)
+}
+
 fn rule(
     route: &written::HttpRoute,
     name: &str,
@@ -82,7 +119,14 @@ fn rule(
 ) -> Result<Rule<Destination>, SpecError> {
     nothing_else(&route.rest)?;
     let filters = filter::filters(&route.filters)?;
-    let matches = each("match", &route.matches, condition::condition)?;
+    // All are read, so that each mistake is told; what is for gateways alone is left out.
+    let read = each("match", &route.matches, condition::condition)?;
+    let matches: Vec<Match> = read
+        .into_iter()
+        .zip(&route.matches)
+        .filter(|(_, written)| condition::is_for_mesh(written))
+        .map(|(m, _)| m)
+        .collect();
     let action = action(route, &matches, ctx, namespace)?;
     if filters.rewrite.is_some() && !matches!(action, Action::Forward(_)) {
         return Err(SpecError::new(Code::InvalidValue, "nothing is forwarded that could be rewritten")

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::later::{Later, Rest, Shape, refuse};
+use crate::later::{Rest, refuse};
 use crate::schema::{Rule, cel};
 
 /// One condition on a request; every field given must hold.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_MATCH), transform = cel(MATCH_RULES))]
+#[schemars(transform = refuse(&[]), transform = cel(MATCH_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpMatch {
     /// A name for logs.
@@ -58,6 +58,26 @@ pub struct HttpMatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<i64>,
 
+    /// Labels the pod of the caller has; others may be there as well.
+    #[schemars(extend("maxProperties" = 16))]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub source_labels: BTreeMap<String, String>,
+
+    /// Namespace of the caller.
+    #[schemars(length(min = 1, max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_namespace: Option<String>,
+
+    /// Which gateways the condition is for: `mesh` is every sidecar. A condition for others only holds for no request in the mesh.
+    #[schemars(length(max = 16))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<String>,
+
+    /// Taken for compatibility. Metrics and logs name the rule.
+    #[schemars(length(max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stat_prefix: Option<String>,
+
     /// Fields unknown to this release.
     #[serde(flatten)]
     pub rest: Rest,
@@ -84,13 +104,6 @@ const MATCH_RULES: &[Rule] = &[
         message: "TUL3003: has none of exact, prefix and regex; give exactly one",
         field: ".authority",
     },
-];
-
-const LATER_MATCH: Later = &[
-    ("sourceLabels", Shape::Object),
-    ("sourceNamespace", Shape::Text),
-    ("gateways", Shape::Strings),
-    ("statPrefix", Shape::Text),
 ];
 
 const STRING_RULES: &[Rule] = &[Rule {

@@ -1,12 +1,14 @@
 //! The status of a VirtualService: whether its rules are understood and lead somewhere.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tulle_core::codes::Code;
 use tulle_core::name::ServiceRef;
-use tulle_core::route::Rule;
-use tulle_crds::VirtualServiceStatus;
+use tulle_core::route::{Export, Rank, Rule};
 use tulle_crds::into_core::{self, Ctx, parse_virtual_service};
 use tulle_crds::status::{ConditionType, Finding, Reason};
+use tulle_crds::{VirtualServiceSpec, VirtualServiceStatus};
 
 use super::report::{self, conclude, sentence};
 use super::{Plan, Settings};
@@ -20,12 +22,16 @@ const HOSTS_SHOWN: usize = 2;
 pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Option<Plan> {
     let tenant = world.tenant(&of.namespace)?;
     let object = tenant.virtual_services.get(&of.name)?;
-    let findings = match parse_virtual_service(object, &Ctx::new(settings.cluster_domain.as_str())) {
-        Err(error) => report::refused(error.finding()),
-        Ok(routes) => vec![
-            Finding::is_true(ConditionType::Accepted, Reason::Accepted, "understood"),
-            references(&routes, tenant),
-            report::programmed(&of.namespace, &services(&routes), tenant, world),
+    let ctx = Ctx::new(settings.cluster_domain.as_str());
+    let parsed = parse_virtual_service(object, &ctx);
+    let winner = parsed.as_ref().ok().and_then(|routes| Winner::over(routes, tenant, &ctx));
+    let findings = match (&parsed, &winner) {
+        (Err(error), _) => report::refused(error.finding()),
+        (Ok(routes), Some(winner)) => report::refused(winner.finding(routes)),
+        (Ok(routes), None) => vec![
+            Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec)),
+            references(routes, tenant),
+            report::programmed(&of.namespace, &services(routes), tenant, world),
         ],
     };
     let previous = object.status.as_ref();
@@ -35,10 +41,63 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
         conditions,
         hosts: Some(shown(&object.spec.hosts)),
         rules: i64::try_from(object.spec.http.len()).ok(),
-        // Routes of several objects for one host add up, the oldest first, so none displaces another.
-        winner: None,
+        winner: winner.map(|winner| winner.name()),
     };
     report::write(Key::VirtualService(of.clone()), object, &status, previous, notes)
+}
+
+/// An older object that takes every request before this one is asked.
+///
+/// Rules of several objects for one host add up, the oldest object first. What stands behind a rule without conditions is never reached.
+struct Winner {
+    rank: Rank,
+    /// The rule without conditions.
+    rule: Arc<str>,
+}
+
+impl Winner {
+    /// The one over all of an object's hosts: where only some are taken, the object still decides for the others.
+    fn over(routes: &into_core::VirtualService, tenant: &Tenant, ctx: &Ctx) -> Option<Winner> {
+        let all = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, ctx).ok());
+        let mut older: Vec<_> = all.filter(|other| other.rank < routes.rank && reaches(other, routes)).collect();
+        older.sort_by(|a, b| a.rank.cmp(&b.rank));
+        let over = |host: &ServiceRef| {
+            older.iter().filter(|other| other.hosts.contains(host)).find_map(|other| {
+                let rule = other.rules.iter().find(|rule| rule.matches.is_empty())?;
+                Some(Winner { rank: other.rank.clone(), rule: Arc::clone(&rule.name) })
+            })
+        };
+        routes.hosts.iter().map(over).reduce(|first, next| next.and(first)).flatten()
+    }
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.rank.namespace, self.rank.name)
+    }
+
+    fn finding(&self, routes: &into_core::VirtualService) -> Finding {
+        let host = &routes.hosts[0];
+        let reason = format!("every request to {host} is taken already by the older {}", self.rule);
+        Finding::is_false(
+            ConditionType::Accepted,
+            Reason::Conflicted,
+            sentence(Code::Conflicting, "spec.hosts[0]", &reason),
+        )
+    }
+}
+
+/// Whether every proxy that follows `routes` follows `other` as well, as far as that is plain.
+fn reaches(other: &into_core::VirtualService, routes: &into_core::VirtualService) -> bool {
+    other.export == Export::Everywhere || other.export == routes.export
+}
+
+/// What is said of a spec that can be used, with what of it is not served.
+fn accepted(spec: &VirtualServiceSpec) -> &'static str {
+    let matches = spec.http.iter().flat_map(|route| &route.matches);
+    let mut gateways = spec.gateways.iter().chain(matches.flat_map(|condition| &condition.gateways));
+    match gateways.any(|gateway| gateway != "mesh") {
+        true => "understood; of the gateways only mesh is served by this release",
+        false => "understood",
+    }
 }
 
 fn services(routes: &into_core::VirtualService) -> Vec<&ServiceRef> {
@@ -56,9 +115,11 @@ fn references(routes: &into_core::VirtualService, tenant: &Tenant) -> Finding {
             return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("spec.hosts[{index}]"), why);
         }
     }
-    for (rule_index, rule) in routes.rules.iter().enumerate() {
+    for rule in &routes.rules {
+        // `VirtualService shop/web http[1]`: rules for gateways are left out, so a position in the list would name another one.
+        let place = rule.name.rsplit(' ').next().unwrap_or_default();
         for (index, destination) in rule.action.destinations().enumerate() {
-            let path = format!("spec.http[{rule_index}].route[{index}].destination");
+            let path = format!("spec.{place}.route[{index}].destination");
             let Some(service) = tenant.services.get(&*destination.service.name) else {
                 let why = format!("Service {} does not exist", destination.service);
                 return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("{path}.host"), why);

@@ -1,12 +1,13 @@
 //! From the store to the snapshot that requests see. Pure. Whatever did not change keeps its `Arc`, so that data threads keep
 //! their connections, balancer state and counters by pointer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use tulle_core::name::ServiceRef;
-use tulle_core::snapshot::{Backend, Destination, PodTarget, Port, Service, Snapshot, Target};
+use tulle_core::route::Caller;
+use tulle_core::snapshot::{Backend, Destination, Only, PodTarget, Port, Service, Snapshot, Target};
 use tulle_core::split::Split;
 
 use super::addresses::{Addresses, Binding};
@@ -128,7 +129,9 @@ impl Builder<'_> {
     }
 
     fn port(&mut self, world: &World, name: &ServiceRef, port: &ServicePort) -> Port {
-        let routes = routes(world, name, port.number, |host, number| self.destination(host, number));
+        let (namespace, none) = (&self.frame.home.namespace, BTreeMap::new());
+        let caller = Caller { namespace, labels: self.store.labels().unwrap_or(&none), port: port.number };
+        let routes = routes(world, name, &caller, |host, number| self.destination(host, number));
         let direct = self.destination(name, port.number);
         Port { number: port.number, protocol: port.protocol, routes, direct }
     }
@@ -149,7 +152,11 @@ impl Builder<'_> {
             }
             None => self.backend(host, port).map(Split::single),
         };
-        let destination = reuse(self.old.destinations.get(&key), Destination { service: host.clone(), backends });
+        let only = split
+            .filter(|split| !split.matches.is_empty())
+            .map(|split| Box::new(Only { matches: split.matches.clone(), others: self.backend(host, port) }));
+        let destination = Destination { service: host.clone(), backends, only };
+        let destination = reuse(self.old.destinations.get(&key), destination);
         self.new.destinations.insert(key, Arc::clone(&destination));
         destination
     }

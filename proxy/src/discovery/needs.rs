@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tulle_core::name::{Namespace, ServiceRef};
+use tulle_core::route::Rule;
 
 use super::addresses::{Addresses, Binding};
 use super::object::Kind;
@@ -54,6 +55,8 @@ pub(crate) fn known(store: &Store, service: &ServiceRef) -> bool {
     store.world(&service.namespace).is_some_and(|world| {
         world.routes.initialised()
             && world.splits.initialised()
+            && (store.labels().is_some()
+                || !world.routes_of(service).flat_map(|route| &route.rules).any(Rule::asks_labels))
             && services(Some(world), service)
                 .iter()
                 .all(|name| world.services.covers(name) && world.slices.covers(name))

@@ -3,24 +3,26 @@
 use std::sync::Arc;
 
 use tulle_core::name::ServiceRef;
-use tulle_core::route::{RouteTable, merge};
+use tulle_core::route::{Caller, RouteTable, merge};
 use tulle_core::snapshot::Destination;
 
 use super::store::World;
 
-/// The rules of a host as seen on one port, with each destination resolved by `resolve(host, port)`.
+/// The rules of a host as this workload sees them on one port, with each destination resolved by `resolve(host, port)`.
 ///
-/// A VirtualService all of whose rules ask for other ports still speaks for the host: requests to this port then have no route,
-/// instead of going to the Service as if nobody had written anything.
+/// A VirtualService all of whose rules ask for other ports or callers still speaks for the host: requests to this port then have no
+/// route, instead of going to the Service as if nobody had written anything. One that is not exported to this namespace says nothing.
 pub(crate) fn routes(
     world: &World,
     service: &ServiceRef,
-    port: u16,
+    caller: &Caller<'_>,
     mut resolve: impl FnMut(&ServiceRef, u16) -> Arc<Destination>,
 ) -> RouteTable<Arc<Destination>> {
-    let merged = merge(world.routes_of(service).map(|route| (route.rank.clone(), route.rules.clone())));
-    let here = merged.for_port(port);
-    // The conditions on other ports that are still in `merged` fit no request.
+    let exported = world.routes_of(service).filter(|route| route.export.reaches(caller.namespace));
+    let merged = merge(exported.map(|route| (route.rank.clone(), route.rules.clone())));
+    let here = merged.seen_by(caller);
+    let port = caller.port;
+    // The conditions on other ports and callers that are still in `merged` fit no request.
     let table = if here.is_empty() { merged } else { here };
     let rules = table.rules.into_iter().map(|rule| {
         rule.map(|destination| {

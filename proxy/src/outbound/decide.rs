@@ -10,7 +10,9 @@ use tulle_core::codes::{Code, Reason};
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::{Outcome, RetryPolicy};
 use tulle_core::route::{Action, RequestView};
-use tulle_core::snapshot::{Backend, Destination, Endpoint, PodTarget, Port, Service, Snapshot, Target, Transport};
+use tulle_core::snapshot::{
+    Backend, Destination, Endpoint, Only, PodTarget, Port, Service, Snapshot, Target, Transport,
+};
 
 use super::Connection;
 use super::filter::{Call, Extra, Given};
@@ -98,7 +100,7 @@ pub(crate) fn request(connection: &Connection, request: &impl RequestView) -> Re
     worker.with_snapshot(|snapshot| {
         let (service, port) = port(snapshot, connection.dialled)?;
         if port.routes.is_empty() {
-            return direct(worker, service, port).map(Course::Forward);
+            return direct(worker, service, port, |only| only.takes(request)).map(Course::Forward);
         }
         let rule = port.routes.select(request).ok_or_else(|| {
             Failure::new(Reason::NoRoute, format!("no rule for {} matches the request", service.name))
@@ -112,7 +114,7 @@ pub(crate) fn request(connection: &Connection, request: &impl RequestView) -> Re
             return call.answer(prelude, port.number).map(Course::Answer);
         };
         let branch = branches.pick(worker.draw());
-        let backend = backend(worker, &branch.destination)?;
+        let backend = backend(worker, &branch.destination, |only| only.takes(request))?;
         let lane = worker.lane((service, port), Some((rule, branch)), backend);
         let extra = call.extra(prelude, &lane)?;
         Ok(Course::Forward(Decision { lane, extra }))
@@ -127,13 +129,19 @@ pub(crate) fn bytes(connection: &Connection) -> Result<Decision, Failure> {
     }
     worker.with_snapshot(|snapshot| {
         let (service, port) = port(snapshot, connection.dialled)?;
-        direct(worker, service, port)
+        // No condition on requests fits bytes.
+        direct(worker, service, port, |_| false)
     })
 }
 
 /// Where a port sends what no rule speaks for.
-fn direct(worker: &Worker, service: &Arc<Service>, port: &Port) -> Result<Decision, Failure> {
-    let backend = backend(worker, &port.direct)?;
+fn direct(
+    worker: &Worker,
+    service: &Arc<Service>,
+    port: &Port,
+    takes: impl FnOnce(&Only) -> bool,
+) -> Result<Decision, Failure> {
+    let backend = backend(worker, &port.direct, takes)?;
     Ok(Decision { lane: worker.lane((service, port), None, backend), extra: None })
 }
 
@@ -197,10 +205,18 @@ fn service(snapshot: &Snapshot, dialled: SocketAddr) -> Result<&Arc<Service>, Fa
     }
 }
 
-fn backend<'a>(worker: &Worker, destination: &'a Destination) -> Result<&'a Arc<Backend>, Failure> {
-    let split = destination.backends.as_ref().ok_or_else(|| {
+/// Who answers for a destination: a backend of its split, if it takes what asks, and otherwise the host itself.
+fn backend<'a>(
+    worker: &Worker,
+    destination: &'a Destination,
+    takes: impl FnOnce(&Only) -> bool,
+) -> Result<&'a Arc<Backend>, Failure> {
+    let chosen = match destination.only.as_deref() {
+        Some(only) if !takes(only) => only.others.as_ref(),
+        _ => destination.backends.as_ref().map(|split| split.pick(worker.draw())),
+    };
+    chosen.ok_or_else(|| {
         let detail = format!("{} has no ready endpoint for this port", destination.service);
         Failure::new(Reason::NoEndpoints, detail)
-    })?;
-    Ok(split.pick(worker.draw()))
+    })
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tulle_core::codes::Code;
-use tulle_core::route::{FullRegex, HeaderMatch, Match, StringMatch};
+use tulle_core::name::is_label;
+use tulle_core::route::{FullRegex, HeaderMatch, Match, SourceMatch, StringMatch};
+
+use super::MESH;
 
 use crate::into_core::error::{At, SpecError};
-use crate::into_core::value::{nothing_else, path_literal, port};
+use crate::into_core::value::{header_name, nothing_else, path_literal, port};
 use crate::virtual_service as written;
 
 /// One condition.
@@ -23,7 +26,38 @@ pub(super) fn condition(written: &written::HttpMatch) -> Result<Match, SpecError
         without_headers: headers(&written.without_headers, "withoutHeaders")?,
         query: named(&written.query_params, "queryParams")?,
         port: written.port.map(port).transpose().at("port")?,
+        source: source(written)?,
     })
+}
+
+/// Whether a condition is for sidecars.
+pub(super) fn is_for_mesh(written: &written::HttpMatch) -> bool {
+    written.gateways.is_empty() || written.gateways.iter().any(|gateway| gateway == MESH)
+}
+
+/// The workload that calls.
+fn source(written: &written::HttpMatch) -> Result<Option<Arc<SourceMatch>>, SpecError> {
+    let namespace = written.source_namespace.as_deref();
+    if let Some(name) = namespace.filter(|name| !is_label(name)) {
+        let reason = format!("{name:?} never fits: it is no name of a namespace");
+        return Err(SpecError::new(Code::InvalidPattern, reason).under("sourceNamespace"));
+    }
+    let labels = &written.source_labels;
+    if let Some((key, value)) = labels.iter().find(|(_, value)| !value.is_empty() && !is_label_value(value)) {
+        let reason = format!("{value:?} never fits: no label has such a value");
+        return Err(SpecError::new(Code::InvalidPattern, reason).under(format_args!("sourceLabels[{key}]")));
+    }
+    let source = SourceMatch { namespace: namespace.map(Into::into), labels: labels.clone() };
+    Ok((source != SourceMatch::default()).then(|| Arc::new(source)))
+}
+
+/// A value of a label that is not empty (Kubernetes, `IsValidLabelValue`).
+fn is_label_value(value: &str) -> bool {
+    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    value.len() <= 63
+        && ends(value.bytes().next())
+        && ends(value.bytes().last())
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 fn uri(written: &written::StringMatch) -> Result<StringMatch, SpecError> {
@@ -69,18 +103,12 @@ type Named = Vec<(Arc<str>, HeaderMatch)>;
 
 fn headers(written: &BTreeMap<String, written::StringMatch>, field: &str) -> Result<Named, SpecError> {
     for name in written.keys() {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte); // RFC 9110 §5.6.2
-        let (reason, remedy) = match name.as_str() {
-            "uri" | "scheme" | "method" | "authority" => {
-                ("is a part of the request and no header", "use the field of that name")
-            }
-            name if name.is_empty() || !name.bytes().all(token) => ("is no header name", "correct the name"),
-            name if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                ("has upper-case letters", "write it in lower case")
-            }
-            _ => continue,
-        };
-        return Err(SpecError::new(Code::InvalidValue, reason).remedy(remedy).under(format_args!("{field}[{name}]")));
+        if let "uri" | "scheme" | "method" | "authority" = name.as_str() {
+            return Err(SpecError::new(Code::InvalidValue, "is a part of the request and no header")
+                .remedy("use the field of that name")
+                .under(format_args!("{field}[{name}]")));
+        }
+        header_name(name).at(format_args!("{field}[{name}]"))?;
     }
     named(written, field)
 }

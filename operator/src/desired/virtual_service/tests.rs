@@ -24,6 +24,16 @@ fn status_of(spec: &Value) -> VirtualServiceStatus {
 }
 
 #[test]
+fn what_is_not_served_is_said() {
+    let http = json!([{"route": [{"destination": {"host": "web"}}]}]);
+    let message = |gateways: Value| {
+        status_of(&json!({"hosts": ["web"], "gateways": gateways, "http": http})).conditions[0].message.clone()
+    };
+    assert_eq!(message(json!(["mesh"])), "understood");
+    assert_eq!(message(json!(["edge", "mesh"])), "understood; of the gateways only mesh is served by this release");
+}
+
+#[test]
 fn what_is_said_of_routes() {
     let to = |host: &str, port: u16| json!([{"route": [{"destination": {"host": host, "port": {"number": port}}}]}]);
     let rows = [
@@ -49,6 +59,16 @@ fn what_is_said_of_routes() {
             "PortNotFound",
             "TUL3007: spec.http[0].route[0].destination.port.number: Service shop/web has no TCP port 81",
         ),
+        (
+            "a rule after one for gateways",
+            json!({"hosts": ["web"], "http": [
+                {"match": [{"gateways": ["edge"]}], "route": [{"destination": {"host": "web"}}]},
+                {"route": [{"destination": {"host": "nowhere"}}]},
+            ]}),
+            "False",
+            "ServiceNotFound",
+            "TUL3005: spec.http[1].route[0].destination.host: Service shop/nowhere",
+        ),
         ("no rule", json!({"hosts": ["web"], "http": []}), "False", "InvalidField", "TUL3003: spec.http"),
     ];
     for (name, spec, ready, reason, message) in rows {
@@ -62,6 +82,59 @@ fn what_is_said_of_routes() {
         );
         assert!(condition.message.starts_with(message), "{name}: {}", condition.message);
         assert_eq!(status.conditions.len(), 4, "{name}");
+    }
+}
+
+#[test]
+fn what_is_never_reached_is_said_and_by_whom() {
+    let object = |name: &str, created: &str, spec: Value| {
+        let manifest = json!({
+            "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService",
+            "metadata": {"name": name, "namespace": "shop", "generation": 1, "creationTimestamp": created},
+            "spec": spec,
+        });
+        Change::VirtualService(at(name), Some(Arc::new(serde_json::from_value(manifest).expect("a VirtualService"))))
+    };
+    let to_web = json!([{"destination": {"host": "web"}}]);
+    let all = json!({"route": to_web});
+    let some = json!({"match": [{"uri": {"prefix": "/a"}}], "route": to_web});
+    let young = |hosts: Value| json!({"hosts": hosts, "http": [some]});
+    let rows: Vec<(&str, Value, Value, Option<&str>)> = vec![
+        (
+            "a catch-all before it",
+            json!({"hosts": ["web"], "http": [some, all]}),
+            young(json!(["web"])),
+            Some("http[1]"),
+        ),
+        ("none", json!({"hosts": ["web"], "http": [some]}), young(json!(["web"])), None),
+        ("of another host", json!({"hosts": ["api"], "http": [all]}), young(json!(["web"])), None),
+        ("of one of two hosts", json!({"hosts": ["web"], "http": [all]}), young(json!(["web", "api"])), None),
+        ("of both", json!({"hosts": ["api", "web"], "http": [all]}), young(json!(["web", "api"])), Some("http[0]")),
+        (
+            "for other proxies",
+            json!({"hosts": ["web"], "exportTo": ["bank"], "http": [all]}),
+            young(json!(["web"])),
+            None,
+        ),
+    ];
+    for (name, older, younger, rule) in rows {
+        let services = ["web", "api"].map(|name| Change::Service(at(name), Some(service(name))));
+        let objects =
+            [object("older", "2025-01-01T00:00:00Z", older), object("routes", "2026-01-01T00:00:00Z", younger)];
+        let world = world(services.into_iter().chain(objects));
+        let told = |name: &str| -> VirtualServiceStatus {
+            let report = report(plan(&at(name), &world, &settings(), Timestamp::UNIX_EPOCH));
+            serde_json::from_value(report.status).expect("a status")
+        };
+        assert_eq!(told("older").winner, None, "{name}");
+        let status = told("routes");
+        assert_eq!(status.winner.as_deref(), rule.map(|_| "shop/older"), "{name}");
+        let ready = status.conditions.last().expect("Ready");
+        assert_eq!(ready.reason == "Conflicted", rule.is_some(), "{name}: {}", ready.message);
+        if let Some(rule) = rule {
+            let sentence = "is taken already by the older VirtualService shop/older ";
+            assert!(ready.message.contains(&format!("{sentence}{rule}")), "{name}: {}", ready.message);
+        }
     }
 }
 

@@ -152,6 +152,22 @@ fn of_two_splits_the_older_is_in_force() {
 }
 
 #[test]
+fn a_split_of_some_requests_leaves_the_others_to_the_host_itself() {
+    let mut store = shop();
+    let mut testers = split("testers", "web", &[("web-new", 1)], 2);
+    testers["spec"]["matches"] = json!([{"headers": {"x-user": "test"}}]);
+    assert_eq!(apply(&mut store, Kind::TrafficSplit, testers), []);
+    let built = first(&store, &dialled(&[(WEB, "web")]));
+    let direct = Arc::clone(&service_at(&built, WEB).port(80).unwrap().direct);
+    assert_eq!(shown(&direct), ["web-new 1 10.0.2.1:8080"]);
+    let only = direct.only.as_ref().unwrap();
+    assert_eq!((only.matches.len(), &*only.others.as_ref().unwrap().service.name), (1, "web"));
+    apply(&mut store, Kind::TrafficSplit, split("testers", "web", &[("web-new", 1)], 3));
+    let built = first(&store, &dialled(&[(WEB, "web")]));
+    assert_eq!(service_at(&built, WEB).port(80).unwrap().direct.only, None);
+}
+
+#[test]
 fn a_route_chooses_a_host_and_the_split_on_it_a_backend() {
     let mut store = shop();
     let http = json!([
@@ -184,6 +200,47 @@ fn a_rule_for_another_port_is_not_seen_but_still_speaks_for_the_host() {
         !table.is_empty() && table.rules[0].matches.iter().all(|condition| condition.port == Some(81)),
         "{table:?}"
     );
+}
+
+#[test]
+fn rules_for_other_callers_are_not_seen() {
+    let mut store = shop();
+    let canary =
+        |key: &str, value: Value| json!({"match": [{key: value}], "route": [{"destination": {"host": "web-new"}}]});
+    let http = json!([
+        canary("sourceNamespace", json!("bank")),
+        canary("sourceNamespace", json!("shop")),
+        canary("sourceLabels", json!({"track": "canary"})),
+        {"route": [{"destination": {"host": "web"}}]},
+    ]);
+    let manifest = virtual_service("web", "web", http, 2);
+    assert_eq!(apply(&mut store, Kind::VirtualService, manifest), []);
+    let addresses = dialled(&[(WEB, "web")]);
+    let seen = |store: &Store| {
+        let built = build(store, &addresses, &frame(), &Built::nothing(&frame()))?;
+        let rules = &service_at(&built, WEB).port(80)?.routes.rules;
+        Some(rules.iter().filter_map(|rule| Some(rule.name.rsplit(' ').next()?.to_owned())).collect::<Vec<_>>())
+    };
+    assert_eq!(seen(&store), None, "it is not known which labels this pod has");
+    let labels = |track: &str| [("track".to_owned(), track.to_owned())].into();
+    store.set_labels(labels("stable"));
+    assert_eq!(seen(&store).unwrap(), ["http[1]", "http[3]"]);
+    store.set_labels(labels("canary"));
+    assert_eq!(seen(&store).unwrap(), ["http[1]", "http[2]", "http[3]"]);
+}
+
+#[test]
+fn what_is_exported_elsewhere_says_nothing() {
+    let mut store = shop();
+    let http = json!([{"match": [{"uri": {"exact": "/x"}}], "route": [{"destination": {"host": "web-new"}}]}]);
+    let rows = [(2, json!(["bank"]), 0), (3, json!(["."]), 1), (4, json!(["bank", "*"]), 1), (5, json!(["bank"]), 0)];
+    for (version, exported, rules) in rows {
+        let mut manifest = virtual_service("web", "web", http.clone(), version);
+        manifest["spec"]["exportTo"] = exported.clone();
+        assert_eq!(apply(&mut store, Kind::VirtualService, manifest), []);
+        let built = first(&store, &dialled(&[(WEB, "web")]));
+        assert_eq!(service_at(&built, WEB).port(80).unwrap().routes.rules.len(), rules, "{exported}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tulle_core::route::filter::fault::{Abort, Fault};
 use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::filter::redirect::{Redirect as To, RedirectPath, RedirectPort};
 use tulle_core::route::filter::rewrite::{RegexRewrite, Rewrite};
-use tulle_core::route::{Branch, Filters, StringMatch};
+use tulle_core::route::{Branch, Filters, HeaderMatch, Match, StringMatch};
 use tulle_core::split::{Split, Weight};
 
 use super::testing::{Application, BOTH, Caller, Speaks, editing, edits, rule};
@@ -77,6 +77,21 @@ async fn each_destination_has_edits_of_its_own_before_those_of_the_rule() {
             assert_eq!(values(answer.headers(), "x-answered"), [way], "{speaks:?}");
         }
         assert!(seen.iter().all(|count| *count > 5), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_split_of_some_requests_leaves_the_others_to_the_service() {
+    let apps = [Application::start("service", &[]).await, Application::start("split", &[]).await];
+    let tester = HeaderMatch::Value(StringMatch::Exact("test".into()));
+    let matches = vec![Match { headers: vec![("x-user".into(), tester)], ..Match::default() }];
+    let mesh = Mesh::split(&apps.each_ref().map(|app| app.address), matches);
+    for speaks in BOTH {
+        let mut caller = Caller::new(&mesh, speaks).await;
+        for (user, way) in [("test", "split"), ("other", "service"), ("test", "split")] {
+            let answer = caller.send(Method::GET, "/", &[("x-user", user)], b"").await;
+            assert_eq!(answer.body(), way, "{speaks:?} {user}");
+        }
     }
 }
 
