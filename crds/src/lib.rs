@@ -14,6 +14,7 @@ pub mod mesh_endpoint;
 pub mod mesh_policy;
 pub mod mesh_service;
 mod schema;
+pub mod smi;
 pub mod status;
 pub mod traffic_split;
 pub mod virtual_service;

@@ -42,6 +42,7 @@ pub fn values(cluster: &Cluster) -> Vec<String> {
         "image.registry=localhost".to_owned(),
         format!("image.tag={TAG}"),
         format!("proxy.clusterNetworks={{{networks}}}"),
+        "smi.enabled=true".to_owned(),
     ]
 }
 

@@ -6,6 +6,7 @@
 mod canary;
 mod context;
 mod diagnostics;
+mod flagger;
 mod install;
 mod mtls;
 mod outage;
@@ -33,6 +34,7 @@ const TESTS: &[Test] = &[
     Test { name: "mtls-certificates", kind: Kind::Together, run: mtls::certificates },
     Test { name: "mtls-wrong-server", kind: Kind::Together, run: mtls::wrong_server },
     Test { name: "routes", kind: Kind::Together, run: routes::run },
+    Test { name: "flagger", kind: Kind::Together, run: flagger::run },
     Test { name: "policy", kind: Kind::Together, run: policy::run },
     Test { name: "validation", kind: Kind::Together, run: validation::run },
     Test { name: "rollout", kind: Kind::Together, run: rollout::run },

@@ -48,6 +48,17 @@ impl CallError {
         matches!(self, Self::Api(error) if is_ending(error))
     }
 
+    /// What the API server, or a webhook it asked, has against the object itself (HTTP 400, 403 and 422).
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Api(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+                Some(status.message.clone())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether somebody else made it first, or changed it meanwhile.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

@@ -81,6 +81,9 @@ pub struct Config {
     /// Life of a workload certificate, 30s to 30d.
     #[arg(long, env = "TULLE_LEAF_TTL", default_value = "24h", value_parser = leaf_ttl)]
     pub leaf_ttl: Duration,
+    /// Follow TrafficSplits of the Service Mesh Interface.
+    #[arg(long, env = "TULLE_SMI")]
+    pub smi: bool,
     /// Life of a new root.
     #[arg(long, env = "TULLE_CA_TTL", default_value = "87600h", value_parser = duration)]
     pub ca_ttl: Duration,

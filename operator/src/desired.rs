@@ -18,6 +18,7 @@ pub mod mesh_endpoint;
 pub mod mesh_policy;
 pub mod mesh_service;
 pub mod report;
+pub mod smi;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod traffic_split;

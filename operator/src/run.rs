@@ -162,9 +162,15 @@ async fn leader_tasks(
         writer: writer.clone(),
         metrics,
     };
+    let smi = async {
+        if config.smi {
+            keepers::smi::keep(&writer).await;
+        }
+    };
     tokio::join!(
         controllers.run(term),
         webhook.keep(),
+        smi,
         trust_bundle::keep(&writer, &config.system_namespace, authorities),
     );
 }

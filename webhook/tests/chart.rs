@@ -191,13 +191,15 @@ fn roles_hold_no_wildcards_and_proxies_only_read() {
 #[ignore = "needs helm"]
 fn options_add_and_remove_objects() {
     let count = |values: &[&str], kind: &str| of_kind(&rendered(values), kind).count();
-    let table: [(&[&str], &str, usize); 8] = [
+    let table: [(&[&str], &str, usize); 10] = [
         (&[], "NetworkPolicy", 0),
         (&["networkPolicy.enabled=true"], "NetworkPolicy", 2),
         (&[], "PodDisruptionBudget", 2),
         (&["pdb.enabled=false"], "PodDisruptionBudget", 0),
         (&[], "CustomResourceDefinition", tulle_crds::all().len()),
         (&["crds.install=false"], "CustomResourceDefinition", 0),
+        (&["smi.enabled=true"], "CustomResourceDefinition", tulle_crds::all().len() + 2),
+        (&["smi.enabled=true", "crds.install=false"], "CustomResourceDefinition", 0),
         (&[], "Job", 2),
         (&["uninstall.force=true"], "Job", 0),
     ];
@@ -209,5 +211,5 @@ fn options_add_and_remove_objects() {
         of_kind(&objects, "CustomResourceDefinition")
             .all(|it| it["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep")
     };
-    assert!(kept(&[]) && !kept(&["crds.keep=false"]));
+    assert!(kept(&["smi.enabled=true"]) && !kept(&["crds.keep=false"]));
 }
