@@ -32,8 +32,6 @@ pub(crate) struct Fetched {
     #[serde(default)]
     pub(crate) trailers: Vec<(String, String)>,
     pub(crate) body: String,
-    /// From the request to the end of its answer.
-    pub(crate) milliseconds: f64,
 }
 
 impl Fetched {
