@@ -37,6 +37,10 @@ mod tls;
 mod upstream;
 mod worker;
 
+// For its symbols, which nothing here names.
+#[cfg(target_env = "musl")]
+use tulle_copy as _;
+
 use clap::{Parser, Subcommand};
 
 /// The Tulle proxy. Its settings come from the environment, which the webhook writes.

@@ -14,6 +14,7 @@ struct Rule {
 }
 
 const BINARY: &[&str] = &["tulle-core", "tulle-crds", "tulle-runtime"];
+const PROXY: &[&str] = &["tulle-core", "tulle-crds", "tulle-runtime", "tulle-copy"];
 /// What awaits or speaks to a network.
 const ASYNC: &[&str] = &["tokio", "tokio-util", "futures-util", "hyper", "hyper-util", "h2", "axum", "tower"];
 
@@ -23,7 +24,8 @@ const RULES: &[Rule] = &[
     Rule { manifest: "runtime/Cargo.toml", ours: &[], never: &["kube", "k8s-openapi"] },
     Rule { manifest: "operator/Cargo.toml", ours: BINARY, never: &[] },
     Rule { manifest: "webhook/Cargo.toml", ours: BINARY, never: &[] },
-    Rule { manifest: "proxy/Cargo.toml", ours: BINARY, never: &[] },
+    Rule { manifest: "copy/Cargo.toml", ours: &[], never: ASYNC },
+    Rule { manifest: "proxy/Cargo.toml", ours: PROXY, never: &[] },
     // Tests see the binaries as their users do: as images and files.
     Rule { manifest: "e2e/Cargo.toml", ours: &["tulle-core"], never: &["kube"] },
     Rule { manifest: "e2e/app/Cargo.toml", ours: &[], never: &["kube"] },
