@@ -81,23 +81,26 @@ impl Shard {
     /// The HTTP cells of these labels. The lock is taken here and at the scrape only.
     pub(crate) fn http(&self, labels: Labels) -> Arc<HttpCells> {
         let mut series = self.lock();
-        let labels = if series.http.len() < SERIES_MAX { labels } else { overflow(labels.side) };
+        let has_room = series.http.len() < SERIES_MAX || series.http.contains_key(&labels);
+        let labels = if has_room { labels } else { overflow(labels.side) };
         Arc::clone(series.http.entry(labels).or_default())
     }
 
     /// The TCP cells of these labels.
     pub(crate) fn tcp(&self, labels: Labels) -> Arc<TcpCells> {
         let mut series = self.lock();
-        let labels = if series.tcp.len() < SERIES_MAX { labels } else { overflow(labels.side) };
+        let has_room = series.tcp.len() < SERIES_MAX || series.tcp.contains_key(&labels);
+        let labels = if has_room { labels } else { overflow(labels.side) };
         Arc::clone(series.tcp.entry(labels).or_default())
     }
 
     /// Counts a refusal; refusals are rare enough to look the series up each time.
     pub(crate) fn refused(&self, labels: RefusalLabels) {
         let mut series = self.lock();
-        if series.refusals.len() < SERIES_MAX || series.refusals.contains_key(&labels) {
-            series.refusals.entry(labels).or_default().count();
-        }
+        let has_room = series.refusals.len() < SERIES_MAX || series.refusals.contains_key(&labels);
+        // Reasons and codes are closed lists; only names of policies can be many.
+        let labels = if has_room { labels } else { RefusalLabels { policy: Arc::from("other"), ..labels } };
+        series.refusals.entry(labels).or_default().count();
     }
 
     pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Series> {
@@ -119,3 +122,6 @@ fn overflow(side: Side) -> Labels {
         mtls: false,
     }
 }
+
+#[cfg(test)]
+mod tests;
