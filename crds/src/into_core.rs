@@ -32,11 +32,16 @@ impl Ctx {
         Ctx { cluster_domain: cluster_domain.into() }
     }
 
+    /// The Service a host names; a short name is of the object's own namespace.
+    fn service(&self, host: &str, namespace: &Namespace) -> Result<ServiceRef, SpecError> {
+        ServiceRef::from_host(host, namespace, &self.cluster_domain)
+            .map_err(|error| SpecError::new(Code::InvalidHost, error.to_string()))
+    }
+
     /// The Service a host names, which must be of the object's own namespace: reaching into another one needs that namespace's
     /// grant, which this release has no form for.
     fn own_service(&self, host: &str, namespace: &Namespace) -> Result<ServiceRef, SpecError> {
-        let service = ServiceRef::from_host(host, namespace, &self.cluster_domain)
-            .map_err(|error| SpecError::new(Code::InvalidHost, error.to_string()))?;
+        let service = self.service(host, namespace)?;
         if service.namespace == *namespace {
             return Ok(service);
         }

@@ -59,7 +59,8 @@ use crate::schema::{HOST_MAX, HOST_PATTERN, Rule, cel, items, keyed_by};
 #[schemars(transform = refuse(LATER_SPEC))]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualServiceSpec {
-    /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name.
+    /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name. For a
+    /// service of another namespace the routes are for callers in this namespace only, and replace that namespace's own.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = HOST_MAX)), transform = items(HOST_PATTERN))]
     pub hosts: Vec<String>,
 

@@ -1,5 +1,5 @@
 //! What the leader knows of the cluster, as plain values in one place: watched objects cut down to what decisions need,
-//! grouped by namespace because no decision looks across one.
+//! grouped by namespace because few decisions look across one (`abroad`).
 //!
 //! [`World::take_in`] is the only way in. It answers which [`Key`]s have to be decided anew, so the cost of a change is
 //! the size of what it touches, not of the cluster.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tulle_crds::{MeshEndpoint, MeshPolicy, MeshService, TrafficSplit, VirtualService};
 
+mod abroad;
 pub mod cut;
 
 /// A name of Kubernetes, shared by everything that mentions it.
@@ -200,6 +201,8 @@ pub struct World {
     pub bound: Option<BTreeSet<Name>>,
     /// The same for the trust bundle.
     pub bundle_bound: Option<BTreeSet<Name>>,
+    /// Who refers to another namespace.
+    abroad: abroad::Abroad,
     /// Namespace of the control plane, whose policies are for the whole mesh.
     system_namespace: Option<Name>,
 }
@@ -239,8 +242,9 @@ impl World {
                 }
             }
             Change::VirtualService(of, service) => {
-                let tenant = self.tenant_mut(&of.namespace);
+                let tenant = self.tenants.entry(Arc::clone(&of.namespace)).or_default();
                 if replace_newer(&mut tenant.virtual_services, &of.name, service) {
+                    self.abroad.note(&of, tenant.virtual_services.get(&of.name));
                     tenant.dirty_routes(&of.namespace, dirty); // as among splits
                     dirty.insert(Key::VirtualService(of));
                 }
@@ -258,6 +262,7 @@ impl World {
                 if replace_newer(&mut tenant.mesh_services, &of.name, service) {
                     if came_or_went {
                         tenant.dirty_routing(&of.namespace, dirty);
+                        self.abroad.dirty(&of.namespace, dirty);
                     }
                     dirty.insert(Key::Service(of));
                 }
@@ -287,6 +292,7 @@ impl World {
         let tenant = self.tenant_mut(&of.namespace);
         if replace(&mut tenant.services, &of.name, service) {
             tenant.dirty_routing(&of.namespace, dirty);
+            self.abroad.dirty(&of.namespace, dirty);
             dirty.insert(Key::Service(of));
         }
     }

@@ -52,9 +52,6 @@ impl SpecError {
     pub fn finding(&self) -> Finding {
         let (kind, reason) = match self.code {
             Code::UnsupportedField => (ConditionType::Accepted, Reason::UnsupportedField),
-            Code::ReferenceNotPermitted if self.path.starts_with("spec.hosts") => {
-                (ConditionType::Accepted, Reason::NotPermitted)
-            }
             Code::ReferenceNotPermitted => (ConditionType::ResolvedRefs, Reason::RefNotPermitted),
             Code::ReferenceNotFound => (ConditionType::ResolvedRefs, Reason::ServiceNotFound),
             Code::PortNotFound => (ConditionType::ResolvedRefs, Reason::PortNotFound),

@@ -244,11 +244,6 @@ fn virtual_services_with_a_mistake_in_hosts_or_routes() {
                  name.namespace.svc.cluster.local); use name, name.namespace or the full DNS name of a Service",
             ),
             (
-                hosts(json!(["web.bank"])),
-                "TUL3006: spec.hosts[0]: bank/web is in another namespace than this object (shop); \
-                 refer to services of the object's own namespace",
-            ),
-            (
                 hosts(json!(["web", "web.shop"])),
                 "TUL3004: spec.hosts[1]: shop/web is listed twice; keep one of the two",
             ),
@@ -273,6 +268,40 @@ fn virtual_services_with_a_mistake_in_hosts_or_routes() {
             (
                 http(json!({"route": [{"destination": {"host": "web", "port": {"number": 65536}}}]})),
                 "TUL3001: spec.http[0].route[0].destination.port.number: 65536 is not a port; use 1 to 65535",
+            ),
+        ],
+    );
+}
+
+/// A consumer's routes: GEP-1294, "Namespace boundaries".
+#[test]
+fn rules_for_services_of_other_namespaces() {
+    let spec = |hosts: Value, to: &str| json!({"hosts": hosts, "http": [{"route": [{"destination": {"host": to}}]}]});
+    let leads_to = |hosts: Value, to: &str| {
+        let read = virtual_service(&spec(hosts, to)).unwrap();
+        shares(&read.rules[0]).map(|(to, _)| to.service.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(leads_to(json!(["web.bank"]), "web"), ["shop/web"], "a short name is of the object's own namespace");
+    assert_eq!(leads_to(json!(["web.bank", "web.till"]), "other.till"), ["till/other"]);
+    let mut kept_from_itself = spec(json!(["web.bank"]), "web");
+    kept_from_itself["exportTo"] = json!(["bank"]);
+    refused(
+        virtual_service,
+        &[
+            (
+                spec(json!(["web", "web.bank"]), "web.bank"),
+                "TUL3006: spec.http[0].route[0].destination.host: bank/web is in another namespace than this object (shop); \
+                 refer to services of the object's own namespace",
+            ),
+            (
+                spec(json!(["web.bank"]), "web.till"),
+                "TUL3006: spec.http[0].route[0].destination.host: till/web is in another namespace than this object (shop); \
+                 refer to services of the object's own namespace",
+            ),
+            (
+                kept_from_itself,
+                "TUL3001: spec.exportTo: leaves out shop, and rules for services of other namespaces are for callers in it alone; \
+                 add ., or remove the field",
             ),
         ],
     );
@@ -607,8 +636,6 @@ fn a_mistake_becomes_a_condition_with_the_same_sentence() {
         assert_eq!((finding.kind, finding.reason), (kind, reason));
         assert_eq!(finding.message, error.to_string());
     }
-    let foreign = virtual_service(&json!({"hosts": ["web.bank"], "http": []})).unwrap_err().finding();
-    assert_eq!((foreign.kind, foreign.reason), (ConditionType::Accepted, Reason::NotPermitted));
 }
 
 proptest::proptest! {

@@ -8,6 +8,7 @@ mod filter;
 mod headers;
 mod redirect;
 mod rewrite;
+mod scope;
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ use tulle_core::codes::Code;
 use tulle_core::name::{Namespace, ServiceRef, is_label};
 use tulle_core::route::{Action, Destination, Export, Match, Rank, Rule, StringMatch};
 
+use self::scope::Scope;
 use super::error::{At, SpecError, each};
 use super::value::nothing_else;
 use super::{Ctx, namespace_of, rank_of};
@@ -26,7 +28,7 @@ use crate::virtual_service as written;
 pub struct VirtualService {
     /// Precedence among VirtualServices of one host.
     pub rank: Rank,
-    /// The services its rules apply to.
+    /// The services its rules apply to. Those of other namespaces only for callers in this object's own.
     pub hosts: Vec<ServiceRef>,
     /// Its rules in order.
     pub rules: Vec<Rule<Destination>>,
@@ -55,7 +57,8 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
             .under("gateways"));
         }
         let hosts = hosts(spec, ctx, &namespace)?;
-        let export = export(&spec.export_to, &namespace)?;
+        let scope = Scope::new(ctx, &namespace, &hosts);
+        let export = export(&spec.export_to, &scope)?;
         if spec.http.is_empty() {
             return Err(SpecError::new(Code::MissingField, "lists no rule").under("http"));
         }
@@ -66,7 +69,7 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
             .enumerate()
             .map(|(index, route)| {
                 let name = format!("{source} http[{index}]");
-                let rule = rule(route, &name, ctx, &namespace).at(format_args!("http[{index}]"))?;
+                let rule = rule(route, &name, &scope).at(format_args!("http[{index}]"))?;
                 Ok(is_for_mesh(route).then_some(rule))
             })
             .filter_map(Result::transpose)
@@ -80,7 +83,7 @@ fn hosts(spec: &written::VirtualServiceSpec, ctx: &Ctx, namespace: &Namespace) -
     if spec.hosts.is_empty() {
         return Err(SpecError::new(Code::MissingField, "lists no host").under("hosts"));
     }
-    let hosts = each("hosts", &spec.hosts, |host| ctx.own_service(host, namespace))?;
+    let hosts = each("hosts", &spec.hosts, |host| ctx.service(host, namespace))?;
     let mut seen = BTreeSet::new();
     match hosts.iter().position(|host| !seen.insert(host)) {
         None => Ok(hosts),
@@ -92,7 +95,8 @@ fn hosts(spec: &written::VirtualServiceSpec, ctx: &Ctx, namespace: &Namespace) -
 }
 
 /// Namespaces by name, `.` for the object's own and `*` for all.
-fn export(written: &[String], namespace: &Namespace) -> Result<Export, SpecError> {
+fn export(written: &[String], scope: &Scope<'_>) -> Result<Export, SpecError> {
+    let namespace = scope.namespace;
     let names = each("exportTo", written, |name| match name.as_str() {
         "." => Ok(Some(namespace.clone())),
         "*" => Ok(None),
@@ -100,10 +104,16 @@ fn export(written: &[String], namespace: &Namespace) -> Result<Export, SpecError
         name => Err(SpecError::new(Code::InvalidValue, format!("{name:?} is no name of a namespace"))
             .remedy("give a namespace, . for the object's own, or * for all")),
     })?;
-    match names.into_iter().collect::<Option<BTreeSet<_>>>() {
-        Some(namespaces) if !namespaces.is_empty() => Ok(Export::To(namespaces)),
-        _ => Ok(Export::Everywhere),
+    let export = match names.into_iter().collect::<Option<BTreeSet<_>>>() {
+        Some(namespaces) if !namespaces.is_empty() => Export::To(namespaces),
+        _ => Export::Everywhere,
+    };
+    if scope.is_consumer() && !export.reaches(namespace) {
+        let reason =
+            format!("leaves out {namespace}, and rules for services of other namespaces are for callers in it alone");
+        return Err(SpecError::new(Code::InvalidValue, reason).remedy("add ., or remove the field").under("exportTo"));
     }
+    Ok(export)
 }
 
 /// Whether any of a rule's conditions is for sidecars.
@@ -111,12 +121,7 @@ fn is_for_mesh(route: &written::HttpRoute) -> bool {
     route.matches.is_empty() || route.matches.iter().any(condition::is_for_mesh)
 }
 
-fn rule(
-    route: &written::HttpRoute,
-    name: &str,
-    ctx: &Ctx,
-    namespace: &Namespace,
-) -> Result<Rule<Destination>, SpecError> {
+fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Rule<Destination>, SpecError> {
     nothing_else(&route.rest)?;
     let filters = filter::filters(&route.filters)?;
     // All are read, so that each mistake is told; what is for gateways alone is left out.
@@ -127,7 +132,7 @@ fn rule(
         .filter(|(_, written)| condition::is_for_mesh(written))
         .map(|(m, _)| m)
         .collect();
-    let action = action(route, &matches, ctx, namespace)?;
+    let action = action(route, &matches, scope)?;
     if filters.rewrite.is_some() && !matches!(action, Action::Forward(_)) {
         return Err(SpecError::new(Code::InvalidValue, "nothing is forwarded that could be rewritten")
             .remedy("remove it, or give a route")
@@ -137,12 +142,7 @@ fn rule(
 }
 
 /// What the rule decides: exactly one of three.
-fn action(
-    route: &written::HttpRoute,
-    matches: &[Match],
-    ctx: &Ctx,
-    namespace: &Namespace,
-) -> Result<Action<Destination>, SpecError> {
+fn action(route: &written::HttpRoute, matches: &[Match], scope: &Scope<'_>) -> Result<Action<Destination>, SpecError> {
     let choices = "route, redirect and directResponse";
     match (route.route.as_slice(), &route.redirect, &route.direct_response) {
         ([], None, None) => Err(SpecError::new(Code::MissingField, format!("has none of {choices}"))),
@@ -152,7 +152,7 @@ fn action(
             Ok(Action::Redirect(redirect::redirect(written, prefixes).at("redirect")?))
         }
         ([], None, Some(written)) => Ok(Action::Answer(redirect::direct(written).at("directResponse")?)),
-        (branches, None, None) => Ok(Action::Forward(destination::branches(branches, ctx, namespace)?)),
+        (branches, None, None) => Ok(Action::Forward(destination::branches(branches, scope)?)),
         _ => Err(SpecError::new(Code::InvalidValue, format!("has more than one of {choices}"))),
     }
     .map_err(|error| if error.path.is_empty() { error.remedy("give exactly one") } else { error })

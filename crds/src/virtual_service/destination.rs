@@ -35,7 +35,8 @@ pub struct RouteDestination {
 #[schemars(transform = refuse(&[("subset", Shape::Text)]))]
 #[serde(rename_all = "camelCase")]
 pub struct Destination {
-    /// A service of this object's namespace: short name, `name.namespace`, or the full DNS name.
+    /// A service of this object's namespace: short name, `name.namespace`, or the full DNS name. Where all `hosts` are of other
+    /// namespaces, also a service of theirs.
     #[schemars(length(min = 1, max = HOST_MAX), transform = host)]
     pub host: String,
 

@@ -94,7 +94,9 @@ pub fn programmed(namespace: &str, services: &[&ServiceRef], tenant: &Tenant, wo
     }
     // A Service that does not exist is ResolvedRefs' to report; one that does has a MeshService in a moment.
     let unpublished = |service: &ServiceRef| {
-        tenant.services.contains_key(&*service.name) && !tenant.mesh_services.contains_key(&*service.name)
+        world.tenant(&service.namespace).is_some_and(|tenant| {
+            tenant.services.contains_key(&*service.name) && !tenant.mesh_services.contains_key(&*service.name)
+        })
     };
     match services.iter().find(|service| unpublished(service)) {
         Some(service) => propagating(&format!("MeshService {service} is being published")),

@@ -1,5 +1,6 @@
 //! The status of a VirtualService: whether its rules are understood and lead somewhere.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -29,8 +30,8 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
         (Err(error), _) => report::refused(error.finding()),
         (Ok(routes), Some(winner)) => report::refused(winner.finding(routes)),
         (Ok(routes), None) => vec![
-            Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec)),
-            references(routes, tenant),
+            Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec, routes)),
+            references(routes, world),
             report::programmed(&of.namespace, &services(routes), tenant, world),
         ],
     };
@@ -91,13 +92,19 @@ fn reaches(other: &into_core::VirtualService, routes: &into_core::VirtualService
 }
 
 /// What is said of a spec that can be used, with what of it is not served.
-fn accepted(spec: &VirtualServiceSpec) -> &'static str {
+fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> String {
+    let mut said = "understood".to_owned();
+    let home = &routes.rank.namespace;
+    if let Some(host) = routes.hosts.iter().find(|host| host.namespace != *home) {
+        // Writing to a String cannot fail.
+        let _ = write!(said, "; for callers in {home} only, whose calls to {host} no rule of {} sees", host.namespace);
+    }
     let matches = spec.http.iter().flat_map(|route| &route.matches);
     let mut gateways = spec.gateways.iter().chain(matches.flat_map(|condition| &condition.gateways));
-    match gateways.any(|gateway| gateway != "mesh") {
-        true => "understood; of the gateways only mesh is served by this release",
-        false => "understood",
+    if gateways.any(|gateway| gateway != "mesh") {
+        said.push_str("; of the gateways only mesh is served by this release");
     }
+    said
 }
 
 fn services(routes: &into_core::VirtualService) -> Vec<&ServiceRef> {
@@ -105,12 +112,13 @@ fn services(routes: &into_core::VirtualService) -> Vec<&ServiceRef> {
     routes.hosts.iter().chain(destinations).collect()
 }
 
-fn references(routes: &into_core::VirtualService, tenant: &Tenant) -> Finding {
+fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
+    let found = |service: &ServiceRef| world.tenant(&service.namespace)?.services.get(&*service.name);
     let missing = |reason, code, path: String, why: String| {
         Finding::is_false(ConditionType::ResolvedRefs, reason, sentence(code, &path, &why))
     };
     for (index, host) in routes.hosts.iter().enumerate() {
-        if !tenant.services.contains_key(&*host.name) {
+        if found(host).is_none() {
             let why = format!("Service {host} does not exist");
             return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("spec.hosts[{index}]"), why);
         }
@@ -120,7 +128,7 @@ fn references(routes: &into_core::VirtualService, tenant: &Tenant) -> Finding {
         let place = rule.name.rsplit(' ').next().unwrap_or_default();
         for (index, destination) in rule.action.destinations().enumerate() {
             let path = format!("spec.{place}.route[{index}].destination");
-            let Some(service) = tenant.services.get(&*destination.service.name) else {
+            let Some(service) = found(&destination.service) else {
                 let why = format!("Service {} does not exist", destination.service);
                 return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("{path}.host"), why);
             };

@@ -16,7 +16,7 @@ use super::needs::{Home, known};
 use super::policies;
 use super::records::ServicePort;
 use super::routes::routes;
-use super::store::{Store, World};
+use super::store::Store;
 
 /// A snapshot with what the next one may take over from it.
 #[derive(Clone, Debug)]
@@ -105,7 +105,9 @@ impl Builder<'_> {
                 let old = old.and_then(|old| if let Target::Pod(old) = old { Some(old) } else { None });
                 Some(Target::Pod(reuse(old, target)))
             }
-            Binding::Service(service) if known(self.store, service) => Some(Target::Service(self.service(service)?)),
+            Binding::Service(service) if known(self.store, service, &self.frame.home.namespace) => {
+                Some(Target::Service(self.service(service)?))
+            }
             Binding::Service(service) => {
                 // Something it depends on is still being listed: what was in force stays in force.
                 let Some(Target::Service(old)) = old else { return None };
@@ -122,16 +124,16 @@ impl Builder<'_> {
         }
         let world = self.store.world(&name.namespace)?;
         let record = world.services.get(&name.name)?;
-        let ports = record.ports.iter().map(|port| self.port(world, name, port)).collect();
+        let ports = record.ports.iter().map(|port| self.port(name, port)).collect();
         let service = reuse(self.old.services.get(name), Service { name: name.clone(), ports });
         self.new.services.insert(name.clone(), Arc::clone(&service));
         Some(service)
     }
 
-    fn port(&mut self, world: &World, name: &ServiceRef, port: &ServicePort) -> Port {
+    fn port(&mut self, name: &ServiceRef, port: &ServicePort) -> Port {
         let (namespace, none) = (&self.frame.home.namespace, BTreeMap::new());
         let caller = Caller { namespace, labels: self.store.labels().unwrap_or(&none), port: port.number };
-        let routes = routes(world, name, &caller, |host, number| self.destination(host, number));
+        let routes = routes(self.store, name, &caller, |host, number| self.destination(host, number));
         let direct = self.destination(name, port.number);
         Port { number: port.number, protocol: port.protocol, routes, direct }
     }

@@ -12,7 +12,7 @@ use super::addresses::{Addresses, Binding};
 use super::object::Kind;
 use super::plan::{Plan, PlanExt};
 use super::specs::destinations;
-use super::store::{Store, World};
+use super::store::Store;
 
 /// What a proxy watches whether or not it dials anything.
 #[derive(Clone, Debug)]
@@ -39,9 +39,10 @@ pub(crate) fn plan(store: &Store, addresses: &Addresses, home: &Home) -> Plan {
                 let namespace = &service.namespace;
                 plan.whole(namespace, Kind::VirtualService);
                 plan.whole(namespace, Kind::TrafficSplit);
-                for name in services(store.world(namespace), service) {
-                    plan.name(namespace, Kind::MeshService, &name);
-                    plan.name(namespace, Kind::EndpointSlice, &name);
+                for ServiceRef { namespace, name } in services(store, service, &home.namespace) {
+                    plan.whole(&namespace, Kind::TrafficSplit);
+                    plan.name(&namespace, Kind::MeshService, &name);
+                    plan.name(&namespace, Kind::EndpointSlice, &name);
                 }
             }
         }
@@ -51,16 +52,18 @@ pub(crate) fn plan(store: &Store, addresses: &Addresses, home: &Home) -> Plan {
 
 /// Whether everything that decides about a Service has been listed. Until then its last good meaning stays in force: a half
 /// known split would send its whole traffic to the half that is known.
-pub(crate) fn known(store: &Store, service: &ServiceRef) -> bool {
-    store.world(&service.namespace).is_some_and(|world| {
-        world.routes.initialised()
-            && world.splits.initialised()
-            && (store.labels().is_some()
-                || !world.routes_of(service).flat_map(|route| &route.rules).any(Rule::asks_labels))
-            && services(Some(world), service)
-                .iter()
-                .all(|name| world.services.covers(name) && world.slices.covers(name))
-    })
+pub(crate) fn known(store: &Store, service: &ServiceRef, home: &Namespace) -> bool {
+    let routes = |namespace| store.world(namespace).is_some_and(|world| world.routes.initialised());
+    let answers = |of: &ServiceRef| {
+        store.world(&of.namespace).is_some_and(|world| {
+            world.splits.initialised() && world.services.covers(&of.name) && world.slices.covers(&of.name)
+        })
+    };
+    let rules = || store.routes_for(service, home).into_iter().flat_map(|route| &route.rules);
+    routes(&service.namespace)
+        && routes(home)
+        && (store.labels().is_some() || !rules().any(Rule::asks_labels))
+        && services(store, service, home).iter().all(answers)
 }
 
 /// The addresses whose Service or pod is gone, or has another address now.
@@ -86,18 +89,17 @@ fn has(record: &super::records::ServiceRecord, address: IpAddr) -> bool {
     record.cluster_ips.contains(&address.to_canonical())
 }
 
-/// The Services of the same namespace whose endpoints may answer for this one, itself included.
-fn services(world: Option<&World>, service: &ServiceRef) -> BTreeSet<Arc<str>> {
+/// The Services whose endpoints may answer for this one to callers at home, itself included.
+fn services(store: &Store, service: &ServiceRef, home: &Namespace) -> BTreeSet<ServiceRef> {
     let mut hosts = BTreeSet::from([service.clone()]);
-    let Some(world) = world else { return BTreeSet::from([Arc::clone(&service.name)]) };
-    for route in world.routes_of(service) {
+    for route in store.routes_for(service, home) {
         hosts.extend(destinations(route).cloned());
     }
     let mut all = hosts.clone();
     for host in &hosts {
-        if let Some(split) = world.split_of(host) {
+        if let Some(split) = store.world(&host.namespace).and_then(|world| world.split_of(host)) {
             all.extend(split.backends.iter().map(|(backend, _)| backend.clone()));
         }
     }
-    all.into_iter().filter(|host| host.namespace == service.namespace).map(|host| host.name).collect()
+    all
 }

@@ -6,35 +6,35 @@ use tulle_core::name::ServiceRef;
 use tulle_core::route::{Caller, RouteTable, merge};
 use tulle_core::snapshot::Destination;
 
-use super::store::World;
+use super::store::Store;
 
 /// The rules of a host as this workload sees them on one port, with each destination resolved by `resolve(host, port)`.
 ///
 /// A VirtualService all of whose rules ask for other ports or callers still speaks for the host: requests to this port then have no
 /// route, instead of going to the Service as if nobody had written anything. One that is not exported to this namespace says nothing.
 pub(crate) fn routes(
-    world: &World,
+    store: &Store,
     service: &ServiceRef,
     caller: &Caller<'_>,
     mut resolve: impl FnMut(&ServiceRef, u16) -> Arc<Destination>,
 ) -> RouteTable<Arc<Destination>> {
-    let exported = world.routes_of(service).filter(|route| route.export.reaches(caller.namespace));
-    let merged = merge(exported.map(|route| (route.rank.clone(), route.rules.clone())));
+    let speaking = store.routes_for(service, caller.namespace);
+    let merged = merge(speaking.into_iter().map(|route| (route.rank.clone(), route.rules.clone())));
     let here = merged.seen_by(caller);
     let port = caller.port;
     // The conditions on other ports and callers that are still in `merged` fit no request.
     let table = if here.is_empty() { merged } else { here };
     let rules = table.rules.into_iter().map(|rule| {
         rule.map(|destination| {
-            resolve(&destination.service, target_port(world, &destination.service, destination.port, port))
+            resolve(&destination.service, target_port(store, &destination.service, destination.port, port))
         })
     });
     RouteTable { rules: rules.collect() }
 }
 
 /// A destination without a port means the dialled one, or the only one the destination has (Istio: `destination.port`).
-fn target_port(world: &World, service: &ServiceRef, asked: Option<u16>, dialled: u16) -> u16 {
-    let only = || match world.services.get(&service.name)?.ports.as_slice() {
+fn target_port(store: &Store, service: &ServiceRef, asked: Option<u16>, dialled: u16) -> u16 {
+    let only = || match store.world(&service.namespace)?.services.get(&service.name)?.ports.as_slice() {
         [port] => Some(port.number),
         _ => None,
     };

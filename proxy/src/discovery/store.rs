@@ -81,6 +81,17 @@ impl Store {
         self.bundle.as_ref()
     }
 
+    /// The VirtualServices that speak for a Service to callers of a namespace: that namespace's, if it has any, and otherwise those of
+    /// the Service's own. The two are never merged (GEP-1294, "Multiple routes for a Service").
+    pub(crate) fn routes_for(&self, service: &ServiceRef, caller: &Namespace) -> Vec<&VirtualService> {
+        let of = |namespace: &Namespace| -> Vec<&VirtualService> {
+            let all = self.worlds.get(namespace).into_iter().flat_map(|world| world.routes_of(service));
+            all.filter(|route| route.export.reaches(caller)).collect()
+        };
+        let consumers = if *caller == service.namespace { Vec::new() } else { of(caller) };
+        if consumers.is_empty() { of(&service.namespace) } else { consumers }
+    }
+
     /// The pod's own labels, once they could be read.
     pub(crate) fn labels(&self) -> Option<&BTreeMap<String, String>> {
         self.labels.as_ref()
@@ -154,7 +165,7 @@ impl Store {
 
 impl World {
     /// The VirtualServices that name a Service among their hosts.
-    pub(crate) fn routes_of(&self, service: &ServiceRef) -> impl Iterator<Item = &VirtualService> {
+    fn routes_of(&self, service: &ServiceRef) -> impl Iterator<Item = &VirtualService> {
         self.routes.in_force().map(|(_, route)| route.as_ref()).filter(move |route| route.hosts.contains(service))
     }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -5,9 +6,9 @@ use serde_json::{Value, json};
 use tulle_crds::{VirtualService, VirtualServiceStatus};
 
 use super::{plan, shown};
-use crate::desired::testing::{report, settings, world};
+use crate::desired::testing::{mesh_service, report, settings, world};
 use crate::world::tests::{at, service};
-use crate::world::{Change, Port, Service};
+use crate::world::{Change, Key, Port, Ref, Service, World};
 
 fn status_of(spec: &Value) -> VirtualServiceStatus {
     let object: VirtualService = serde_json::from_value(json!({
@@ -83,6 +84,55 @@ fn what_is_said_of_routes() {
         assert!(condition.message.starts_with(message), "{name}: {}", condition.message);
         assert_eq!(status.conditions.len(), 4, "{name}");
     }
+}
+
+/// What a consumer's routes lead to in the namespace of its hosts.
+#[test]
+fn services_of_other_namespaces_are_found_and_followed() {
+    let abroad = |name: &str| Ref { namespace: "bank".into(), name: name.into() };
+    let object: VirtualService = serde_json::from_value(json!({
+        "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService",
+        "metadata": {"name": "routes", "namespace": "shop", "generation": 1},
+        "spec": {"hosts": ["web.bank"], "http": [{"route": [{"destination": {"host": "web-v2.bank"}}]}]},
+    }))
+    .expect("a VirtualService");
+    let mut world = world([
+        Change::Namespace("shop".into(), Some(true)),
+        Change::Bound(Some(["shop".into()].into())),
+        Change::BundleBound(Some(["shop".into()].into())),
+        Change::VirtualService(at("routes"), Some(Arc::new(object))),
+    ]);
+    let told = |world: &World| -> VirtualServiceStatus {
+        let report = report(plan(&at("routes"), world, &settings(), Timestamp::UNIX_EPOCH));
+        serde_json::from_value(report.status).expect("a status")
+    };
+    let nowhere = |at: &str, name: &str| {
+        format!("TUL3005: spec.{at}: Service bank/{name} does not exist; create it, or correct the name")
+    };
+    let ready = |world: &World| told(world).conditions.last().expect("Ready").message.clone();
+    assert_eq!(ready(&world), nowhere("hosts[0]", "web"));
+    for (appears, then) in [
+        (Change::Service(abroad("web"), Some(service("web"))), nowhere("http[0].route[0].destination.host", "web-v2")),
+        (Change::Service(abroad("web-v2"), Some(service("web-v2"))), "MeshService bank/web is being published".into()),
+        (
+            Change::MeshService(abroad("web"), Some(mesh_service("web"))),
+            "MeshService bank/web-v2 is being published".into(),
+        ),
+        (Change::MeshService(abroad("web-v2"), Some(mesh_service("web-v2"))), "in force".into()),
+    ] {
+        let mut dirty = BTreeSet::new();
+        world.take_in(appears, &mut dirty);
+        assert!(dirty.contains(&Key::VirtualService(at("routes"))), "decided anew: {dirty:?}");
+        assert!(ready(&world).contains(&then), "{} is not {then}", ready(&world));
+    }
+    let accepted = "understood; for callers in shop only, whose calls to bank/web no rule of bank sees";
+    assert_eq!(told(&world).conditions[0].message, accepted);
+
+    let mut dirty = BTreeSet::new();
+    world.take_in(Change::VirtualService(at("routes"), None), &mut dirty);
+    dirty.clear();
+    world.take_in(Change::Service(abroad("web"), None), &mut dirty);
+    assert!(!dirty.contains(&Key::VirtualService(at("routes"))), "it is gone: {dirty:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use tulle_core::name::Namespace;
 use tulle_core::route::Rule;
 use tulle_core::snapshot::Transport;
 
-use super::super::object::Kind;
+use super::super::object::{Kind, Scope};
 use super::super::plan::Selection;
 use super::super::store::Change;
 use super::super::testing::{NS, apply, list, object, scope, service, slice, split, store, virtual_service};
@@ -241,6 +241,54 @@ fn what_is_exported_elsewhere_says_nothing() {
         let built = first(&store, &dialled(&[(WEB, "web")]));
         assert_eq!(service_at(&built, WEB).port(80).unwrap().routes.rules.len(), rules, "{exported}");
     }
+}
+
+/// Of a Service in another namespace: this namespace's own VirtualServices stand in for those of the Service's (GEP-1294).
+#[test]
+fn a_consumer_replaces_the_producers_routes() {
+    let elsewhere = |kind| Scope::new(&Namespace::from("bank"), kind);
+    let of_bank = |mut manifest: Value| {
+        manifest["metadata"]["namespace"] = json!("bank");
+        manifest
+    };
+    let only =
+        |path: &str, to: &str| json!([{"match": [{"uri": {"exact": path}}], "route": [{"destination": {"host": to}}]}]);
+    let mut store = shop();
+    let bank = [
+        (Kind::MeshService, vec![service("till", "10.96.0.20", 1)]),
+        (Kind::EndpointSlice, vec![slice("till", &["10.0.9.1"], 1)]),
+        (Kind::VirtualService, vec![virtual_service("routes", "till", only("/bank", "till"), 1)]),
+        (Kind::TrafficSplit, vec![]),
+    ];
+    for (kind, manifests) in bank {
+        let objects = manifests.into_iter().map(|manifest| object(kind, of_bank(manifest))).collect();
+        assert_eq!(store.take(&elsewhere(kind), Change::Listed(Selection::All, objects)), []);
+    }
+    let mut addresses = Addresses::default();
+    let binding = Binding::Service(ServiceRef::new("bank", "till"));
+    addresses.bind(ip("10.96.0.20"), binding, true, std::time::Duration::ZERO);
+    let seen = |store: &Store| -> Vec<(String, Vec<String>)> {
+        let built = first(store, &addresses);
+        let rules = &service_at(&built, "10.96.0.20").port(80).unwrap().routes.rules;
+        rules
+            .iter()
+            .map(|rule| (rule.name.to_string(), rule.destinations().flat_map(|to| shown(to)).collect()))
+            .collect()
+    };
+    let to = |rule: &str, backend: &str| vec![(rule.to_owned(), vec![backend.to_owned()])];
+    let producers = to("VirtualService bank/routes http[0]", "till 1 10.0.9.1:8080");
+    assert_eq!(seen(&store), producers);
+    assert_eq!(
+        apply(&mut store, Kind::VirtualService, virtual_service("mine", "till.bank", only("/shop", "web-new"), 2)),
+        []
+    );
+    assert_eq!(seen(&store), to("VirtualService shop/mine http[0]", "web-new 1 10.0.2.1:8080"));
+    let back = virtual_service("mine", "till.bank", only("/shop", "till.bank"), 3);
+    assert_eq!(apply(&mut store, Kind::VirtualService, back), []);
+    assert_eq!(seen(&store), to("VirtualService shop/mine http[0]", "till 1 10.0.9.1:8080"));
+    let gone = object(Kind::VirtualService, virtual_service("mine", "till.bank", json!([]), 4)).meta;
+    store.take(&scope(Kind::VirtualService), Change::Deleted(gone));
+    assert_eq!(seen(&store), producers);
 }
 
 #[test]

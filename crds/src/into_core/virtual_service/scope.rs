@@ -1,0 +1,45 @@
+//! From where a VirtualService may send requests to where.
+//!
+//! Rules for a Service of the object's own namespace are for everybody's calls, and lead to Services of that namespace. Rules for
+//! Services of other namespaces are for the calls of the object's own namespace (GEP-1294, "Namespace boundaries"), and may lead
+//! back to where these calls were going.
+
+use std::collections::BTreeSet;
+
+use tulle_core::name::{Namespace, ServiceRef};
+
+use crate::into_core::{Ctx, SpecError};
+
+/// The namespaces that an object speaks of.
+pub(super) struct Scope<'a> {
+    ctx: &'a Ctx,
+    /// The object's own.
+    pub(super) namespace: &'a Namespace,
+    /// Those of its hosts, where all of them are elsewhere.
+    abroad: BTreeSet<&'a Namespace>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(ctx: &'a Ctx, namespace: &'a Namespace, hosts: &'a [ServiceRef]) -> Scope<'a> {
+        let mut abroad: BTreeSet<_> = hosts.iter().map(|host| &host.namespace).collect();
+        if abroad.contains(namespace) {
+            // Everybody calls the host that is its own, and nobody else's calls may be steered into a third namespace.
+            abroad.clear();
+        }
+        Scope { ctx, namespace, abroad }
+    }
+
+    /// Whether the rules are for the calls of the object's own namespace alone.
+    pub(super) fn is_consumer(&self) -> bool {
+        !self.abroad.is_empty()
+    }
+
+    /// The Service that a destination names.
+    pub(super) fn destination(&self, host: &str) -> Result<ServiceRef, SpecError> {
+        let service = self.ctx.service(host, self.namespace)?;
+        if self.abroad.contains(&service.namespace) {
+            return Ok(service);
+        }
+        self.ctx.own_service(host, self.namespace)
+    }
+}
