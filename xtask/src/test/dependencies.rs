@@ -8,15 +8,17 @@ use anyhow::{Context, Result};
 use tulle_e2e::progress::Step;
 use tulle_e2e::{command, paths};
 
-use super::stage::{Counts, checked};
+use super::stage::{Counts, cargo, checked};
 
 /// Release of cargo-deny; its rules file changes between minors.
 const VERSION: &str = "0.20.2";
 /// What building it takes on two cores.
 const COLD: Duration = Duration::from_secs(270);
 
-/// Checks what needs no network. Advisories need the RustSec database: `cargo deny check advisories` by hand or in a scheduled job.
+/// Checks what needs no network once the crates are there. Advisories need the RustSec database: `cargo deny check advisories` by hand or in a scheduled job.
 pub(super) fn check() -> Result<Counts> {
+    // It reads the manifests of every platform's crates, of which builds on this one downloaded only their own.
+    command::run(&mut cargo(&["fetch", "--locked", "--quiet"])).context("cannot download the crates of Cargo.lock")?;
     let mut deny = Command::new(tool()?);
     deny.current_dir(paths::repository()).args(["--offline", "check", "licenses", "bans", "sources"]);
     checked("dependencies", deny)
