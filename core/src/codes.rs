@@ -68,7 +68,7 @@ catalogue! {
     Timeout = 2004, "no answer within the time allowed",
         "raise the timeout of the rule, or find out why the destination is slow";
     Overloaded = 2005, "the proxy is at a limit of connections, streams or pending requests",
-        "add replicas of the destination or of the caller";
+        "add replicas of the destination or of the caller, or raise proxy.tulle.dev/connections-max";
     BadRequest = 2006, "the request is ambiguous or malformed and was not forwarded",
         "correct the client: the proxy's log names what it refused";
     UpstreamReset = 2007, "the destination ended the exchange early",

@@ -91,6 +91,17 @@ pub fn connection_age(text: &str) -> Result<Option<Duration>, &'static str> {
     Ok(Some(Duration::from_secs(u64::from(number) * seconds)))
 }
 
+/// Connections each direction of a proxy may have at once, where the pod does not say otherwise: far above what one pod usually has, and at
+/// rest 40 MiB of memory.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
+/// What [`connections_max`] reads.
+pub const CONNECTIONS_MAX_FORM: &str = "a number of connections from 1 to 1000000";
+
+/// Reads how many connections each direction may have; `None`: the text is not [`CONNECTIONS_MAX_FORM`].
+pub fn connections_max(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|most| (1..=1_000_000).contains(most) && !text.starts_with('+'))
+}
+
 /// Names of the environment variables of the sidecar.
 pub mod env {
     /// DNS domain of Services; [`DEFAULT_CLUSTER_DOMAIN`](super::DEFAULT_CLUSTER_DOMAIN) where unset.
@@ -142,6 +153,9 @@ pub mod env {
     /// Longest life of a connection that other pods opened, see [`connection_age`](super::connection_age);
     /// [`CONNECTION_AGE_DEFAULT`](super::CONNECTION_AGE_DEFAULT) where unset.
     pub const CONNECTION_AGE_MAX: &str = "TULLE_CONNECTION_AGE_MAX";
+    /// Connections each direction may have at once, see [`connections_max`](super::connections_max);
+    /// [`CONNECTIONS_MAX_DEFAULT`](super::CONNECTIONS_MAX_DEFAULT) where unset.
+    pub const CONNECTIONS_MAX: &str = "TULLE_CONNECTIONS_MAX";
     /// Key exchange of TLS: `hybrid` (X25519MLKEM768 first, then what is known without it) or `x25519` (no post-quantum part: less CPU and
     /// shorter hellos, but recorded traffic can be read once quantum computers can); `hybrid` where unset.
     pub const KEY_EXCHANGE: &str = "TULLE_KEY_EXCHANGE";

@@ -61,9 +61,11 @@ pub const SKIP_OUTBOUND_NETWORKS: &str = "proxy.tulle.dev/skip-outbound-networks
 pub const WORKERS: &str = "proxy.tulle.dev/workers";
 /// Pod annotation: longest life of a connection that other pods opened, `30m` or `off`.
 pub const CONNECTION_MAX_AGE: &str = "proxy.tulle.dev/connection-max-age";
+/// Pod annotation: connections each direction of the proxy may have at once.
+pub const CONNECTIONS_MAX: &str = "proxy.tulle.dev/connections-max";
 
 /// Every annotation a pod may carry to change its proxy; any other key under `proxy.tulle.dev/` is a mistake to report.
-pub const PROXY_ANNOTATIONS: [&str; 11] = [
+pub const PROXY_ANNOTATIONS: [&str; 12] = [
     CPU_REQUEST,
     CPU_LIMIT,
     MEMORY_REQUEST,
@@ -75,6 +77,7 @@ pub const PROXY_ANNOTATIONS: [&str; 11] = [
     SKIP_OUTBOUND_NETWORKS,
     WORKERS,
     CONNECTION_MAX_AGE,
+    CONNECTIONS_MAX,
 ];
 /// Common start of [`PROXY_ANNOTATIONS`].
 pub const PROXY_ANNOTATION_PREFIX: &str = "proxy.tulle.dev/";

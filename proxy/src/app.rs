@@ -24,13 +24,14 @@ use crate::drain::Drain;
 use crate::metrics::Shard;
 use crate::tls::TlsContext;
 use crate::worker::{Shared, Worker};
-use crate::{control, inbound, listen, outbound};
+use crate::{control, inbound, limits, listen, outbound};
 
 /// How often a draining proxy looks whether anything is still open.
 const DRAIN_POLL: Duration = Duration::from_millis(50);
 
 /// Runs the sidecar until it has drained after SIGTERM.
-pub(crate) fn run(config: Config, log: LogFilter) -> anyhow::Result<()> {
+pub(crate) fn run(mut config: Config, log: LogFilter) -> anyhow::Result<()> {
+    config.connections_max = limits::connections(config.connections_max);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();

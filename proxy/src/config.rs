@@ -14,8 +14,8 @@ use tulle_core::authz::MtlsMode;
 use tulle_core::identity::{SpiffeId, TrustDomain};
 use tulle_core::name::Namespace;
 use tulle_core::sidecar::{
-    API_DIR, CONNECTION_AGE_DEFAULT, DEFAULT_CLUSTER_DOMAIN, IDENTITY_DIR, OPERATOR_SERVICE_ACCOUNT, POD_DIR,
-    ProbeTable, connection_age, env,
+    API_DIR, CONNECTION_AGE_DEFAULT, CONNECTIONS_MAX_DEFAULT, CONNECTIONS_MAX_FORM, DEFAULT_CLUSTER_DOMAIN,
+    IDENTITY_DIR, OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, connection_age, connections_max, env,
 };
 
 use crate::access_log::Format;
@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) workers: usize,
     /// Longest life of a connection that another pod opened.
     pub(crate) connection_age: Option<Duration>,
+    /// Connections each direction may have at once, at least 1.
+    pub(crate) connections_max: usize,
     /// Log filter.
     pub(crate) log: String,
     /// How requests and connections are written to standard output; `None`: not at all.
@@ -228,6 +230,11 @@ impl Config {
                     connection_age(text).map_err(|form| format!("must be {form}"))
                 })?
                 .unwrap_or(Some(CONNECTION_AGE_DEFAULT)),
+            connections_max: variables
+                .optional(env::CONNECTIONS_MAX, |text| {
+                    connections_max(text).ok_or_else(|| format!("must be {CONNECTIONS_MAX_FORM}"))
+                })?
+                .unwrap_or(CONNECTIONS_MAX_DEFAULT),
             log: variables.get(env::LOG).unwrap_or_else(|| "info".to_owned()),
             access_log: variables.optional(env::ACCESS_LOG, values::access_log)?.flatten(),
             probes: variables.optional(env::PROBES, values::probes)?.unwrap_or_default(),

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Side;
+
 /// How long a silent HTTP/1 connection is kept while draining: callers learn from their watch within milliseconds that this pod is
 /// terminating and close it themselves, which no request can race with. Five seconds forgive a slow watch.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -19,12 +21,22 @@ pub(crate) struct Drain {
     leaving: CancellationToken,
     /// The same as a flag: asking the token takes a lock, and each request asks.
     begun: Arc<AtomicBool>,
-    open: Arc<AtomicUsize>,
+    open: Arc<Connections>,
+}
+
+/// Open connections of each direction.
+#[derive(Debug, Default)]
+struct Connections {
+    outbound: AtomicUsize,
+    inbound: AtomicUsize,
 }
 
 /// Counts one open connection until dropped.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<AtomicUsize>);
+pub(crate) struct Open {
+    connections: Arc<Connections>,
+    side: Side,
+}
 
 impl Drain {
     /// Begins to drain.
@@ -49,20 +61,32 @@ impl Drain {
         tokio::time::sleep(SILENCE).await;
     }
 
-    /// Counts a connection as open.
-    pub(crate) fn open(&self) -> Open {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Open(Arc::clone(&self.open))
+    /// Counts a connection as open, unless its side has `most` already.
+    pub(crate) fn open(&self, side: Side, most: usize) -> Option<Open> {
+        // Counted first: threads that ask at once cannot all see the last place free.
+        let open = Open { connections: Arc::clone(&self.open), side };
+        let before = self.open.of(side).fetch_add(1, Ordering::Relaxed);
+        (before < most).then_some(open)
     }
 
-    /// Number of open connections.
+    /// Number of open connections, in both directions.
     pub(crate) fn open_connections(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        [Side::Client, Side::Server].map(|side| self.open.of(side).load(Ordering::Relaxed)).iter().sum()
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.connections.of(self.side).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    /// Those the application opened, or those opened to it.
+    fn of(&self, side: Side) -> &AtomicUsize {
+        match side {
+            Side::Client => &self.outbound,
+            Side::Server => &self.inbound,
+        }
     }
 }

@@ -112,4 +112,6 @@ fn told(failure: &Failure, id: FailureId) -> String {
 }
 
 #[cfg(test)]
+mod reasons;
+#[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ mod idle;
 mod relay;
 mod request;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod wire;

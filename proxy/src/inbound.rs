@@ -32,7 +32,7 @@ use crate::metrics::{Labels, Side};
 use crate::tls::{Hello, MeshProtocol, TlsStream, mesh_hello, peer_identity};
 use crate::upstream::Way;
 use crate::worker::Worker;
-use crate::{listen, mux, tcp, tls};
+use crate::{limits, listen, mux, tcp, tls};
 
 /// Time for a handshake, first byte to last.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -64,9 +64,10 @@ enum Opening {
 pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
     loop {
         let stream = listen::accept(&listener).await;
+        let Some(open) = limits::take(&worker, Side::Server, &stream) else { continue };
         let worker = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
-            let _open = worker.shared.drain.open();
+            let _open = open;
             if let Err(failure) = connection(&worker, stream).await {
                 worker.report_refused(Side::Server, &failure.into());
             }

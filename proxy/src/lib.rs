@@ -22,6 +22,7 @@ mod inbound;
 mod io;
 #[cfg(feature = "lab")]
 pub mod lab;
+mod limits;
 mod listen;
 mod memory;
 mod metrics;

@@ -25,9 +25,9 @@ use crate::error::Failure;
 use crate::http::Version;
 use crate::http::sniff::{Guess, guess, peek_until, peek_within};
 use crate::io::Stream;
-use crate::listen;
 use crate::metrics::Side;
 use crate::worker::{Lane, Worker};
+use crate::{limits, listen};
 
 /// How long an undeclared port waits for its client's first byte before the server is dialled in parallel. A client that speaks
 /// first has its bytes in flight with the handshake; one that does not must not be kept waiting.
@@ -46,9 +46,10 @@ pub(crate) struct Connection {
 pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
     loop {
         let stream = listen::accept(&listener).await;
+        let Some(open) = limits::take(&worker, Side::Client, &stream) else { continue };
         let worker = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
-            let _open = worker.shared.drain.open();
+            let _open = open;
             if let Err(failure) = connection(&worker, stream).await {
                 worker.report_refused(Side::Client, &failure.into());
             }

@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::discovery;
 use crate::drain::Drain;
 use crate::metrics::Shard;
+use crate::tls::TlsContext;
 use crate::tls::testing::TestCa;
 use crate::worker::{Shared, Worker};
 use crate::{inbound, outbound};
@@ -87,9 +88,26 @@ impl Mesh {
         Self::in_world(applications, PolicySet::default(), |service, endpoints| split(service, endpoints, matches))
     }
 
-    fn in_world(
+    /// A mesh whose caller has no certificate yet.
+    pub(crate) fn without_certificate(application: SocketAddr) -> Mesh {
+        let none = |_: &TestCa| TlsContext::new("cluster.local".parse().unwrap());
+        let world = |service, endpoints| world(service, endpoints, None);
+        Self::build(&[application], PolicySet::default(), none, world)
+    }
+
+    /// A mesh whose caller knows what `world` says of the Service's address and these endpoints.
+    pub(crate) fn in_world(
         applications: &[SocketAddr],
         policies: PolicySet,
+        world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Snapshot,
+    ) -> Mesh {
+        Self::build(applications, policies, |ca| ca.context(CALLER), world)
+    }
+
+    fn build(
+        applications: &[SocketAddr],
+        policies: PolicySet,
+        caller_tls: impl FnOnce(&TestCa) -> Arc<TlsContext>,
         world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Snapshot,
     ) -> Mesh {
         let policies = Arc::new(policies);
@@ -102,29 +120,37 @@ impl Mesh {
             endpoints.push(Endpoint { address: own, transport: Transport::Mesh });
             let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{own}={application}")));
             let world = Snapshot { generation: 1, targets: HashMap::default(), policies: Arc::clone(&policies) };
-            callees.push(Proxy::start("inbound", config, &ca, CALLEE, world, (None, Some(listener))));
+            callees.push(Proxy::start("inbound", config, ca.context(CALLEE), world, (None, Some(listener))));
         }
         let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();
         let service = listener.local_addr().unwrap();
         let config = config(CALLER_IP, (env::LISTEN_OUTBOUND, &service.to_string()));
         let world = world(service, endpoints);
-        let caller = Proxy::start("outbound", config, &ca, CALLER, world, (Some(listener), None));
+        let caller = Proxy::start("outbound", config, caller_tls(&ca), world, (Some(listener), None));
         Mesh { service, caller, callees }
     }
 }
 
 impl Proxy {
+    /// A callee's proxy that is dialled at an address which is not its pod's.
+    pub(crate) fn astray() -> (SocketAddr, Proxy) {
+        let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{address}={address}")));
+        let world = Snapshot { generation: 1, targets: HashMap::default(), policies: Arc::default() };
+        let tls = TestCa::new("test").context(CALLEE);
+        (address, Proxy::start("inbound", config, tls, world, (None, Some(listener))))
+    }
+
     fn start(
         name: &str,
         config: Config,
-        ca: &TestCa,
-        identity: &str,
+        tls: Arc<TlsContext>,
         world: Snapshot,
         (outbound, inbound): (Option<TcpListener>, Option<TcpListener>),
     ) -> Proxy {
         let (discovery, _) = discovery::new(&config);
         discovery.snapshot().store(Arc::new(world));
-        let tls = ca.context(identity);
         let access_log = AccessLog::default();
         let shared = Arc::new(Shared { config, discovery, tls, drain: Drain::default(), access_log });
         let (metrics, stop) = (Arc::<Shard>::default(), CancellationToken::new());
@@ -206,7 +232,12 @@ fn routed(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Vec<Rule<usize>>
     snapshot(service, RouteTable { rules: rules.collect() }, Arc::clone(&destinations[0]))
 }
 
-fn snapshot(service: SocketAddr, routes: RouteTable<Arc<Destination>>, direct: Arc<Destination>) -> Snapshot {
+/// A world of one Service.
+pub(crate) fn snapshot(
+    service: SocketAddr,
+    routes: RouteTable<Arc<Destination>>,
+    direct: Arc<Destination>,
+) -> Snapshot {
     let name = ServiceRef::new("shop", "web");
     let port = Port { number: service.port(), protocol: Protocol::Http2, routes, direct };
     let target = Target::Service(Arc::new(Service { name, ports: vec![port] }));

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::limits::Waiting;
 use load::Load;
 use pool::{H1Connection, H2Connection, SharedConnection};
 use tulle_core::snapshot::Transport;
@@ -60,6 +61,8 @@ pub(crate) struct Upstream {
     h2: RefCell<Vec<Rc<H2Connection>>>,
     /// Held while a connection for many requests is opened, so that a burst of them opens one and not a hundred.
     opening: Arc<tokio::sync::Mutex<()>>,
+    /// Requests and connections that wait until one is open.
+    waiting: Waiting,
 }
 
 impl Upstream {
@@ -74,6 +77,7 @@ impl Upstream {
             shared: RefCell::default(),
             h2: RefCell::default(),
             opening: Arc::default(),
+            waiting: Waiting::default(),
         }
     }
 }

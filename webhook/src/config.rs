@@ -95,6 +95,7 @@ impl From<SidecarArgs> for Settings {
                 skip_outbound_networks: args.proxy_skip_outbound_networks,
                 workers: None,
                 connection_max_age: None,
+                connections_max: None,
             },
         }
     }

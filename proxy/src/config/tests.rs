@@ -47,6 +47,7 @@ fn every_option_is_read() {
         (env::WORKERS, "4"),
         (env::LOG, "debug"),
         (env::ACCESS_LOG, "json"),
+        (env::CONNECTIONS_MAX, "500"),
         (env::SKIP_OUTBOUND_PORTS, "22, 9000-9100,"),
         (env::SKIP_INBOUND_PORTS, "2222"),
         (env::SKIP_OUTBOUND_NETWORKS, "10.9.8.7/16,fd00:9::/64,192.0.2.7"),
@@ -65,7 +66,7 @@ fn every_option_is_read() {
         ["10.9.0.0/16", "fd00:9::/64", "192.0.2.7/32"]
     );
     assert_eq!(config.api.url.to_string(), "https://[fd00::1]:443/");
-    assert_eq!(config.probes.len(), 1);
+    assert_eq!((config.probes.len(), config.connections_max), (1, 500));
 
     let shown = serde_json::to_string(&config).unwrap();
     assert!(shown.contains("web/livenessProbe") && !shown.contains("hunter2"), "{shown}");
@@ -109,6 +110,7 @@ fn mistakes_name_the_variable_the_value_and_the_form() {
         (env::WORKERS, "0", "from 1 to 64"),
         (env::WORKERS, "two", "from 1 to 64"),
         (env::ACCESS_LOG, "yes", "json, text or off"),
+        (env::CONNECTIONS_MAX, "0", "from 1 to 1000000"),
         (env::SKIP_OUTBOUND_PORTS, "22,0", "\"0\" is neither a port"),
         (env::SKIP_OUTBOUND_PORTS, "9100-9000", "neither a port"),
         (env::SKIP_INBOUND_PORTS, "70000", "neither a port"),

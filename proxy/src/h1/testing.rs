@@ -7,35 +7,35 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Longer than anything here takes.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What ends with the deadline at the latest.
-pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, what).await.expect("within the deadline")
 }
 
 /// One end of a connection, and what was read of it.
-pub(super) struct End {
-    pub(super) stream: TcpStream,
+pub(crate) struct End {
+    pub(crate) stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl End {
-    pub(super) async fn dial(address: SocketAddr) -> End {
+    pub(crate) async fn dial(address: SocketAddr) -> End {
         End { stream: soon(TcpStream::connect(address)).await.unwrap(), read: Vec::new() }
     }
 
-    pub(super) async fn send(&mut self, text: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, text: impl AsRef<[u8]>) {
         soon(self.stream.write_all(text.as_ref())).await.unwrap();
     }
 
     /// A head, up to and with its empty line.
-    pub(super) async fn head(&mut self) -> String {
+    pub(crate) async fn head(&mut self) -> String {
         self.next_head().await.expect("a head")
     }
 
     /// A head, or `None` at the end of the connection.
-    pub(super) async fn next_head(&mut self) -> Option<String> {
+    pub(crate) async fn next_head(&mut self) -> Option<String> {
         loop {
             if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 return Some(String::from_utf8(self.read.drain(..at + 4).collect()).unwrap());
@@ -48,7 +48,7 @@ impl End {
     }
 
     /// Exactly so many bytes.
-    pub(super) async fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.read.len() < count {
             assert!(self.fill().await > 0, "ended after {:?}", String::from_utf8_lossy(&self.read));
         }
@@ -56,13 +56,13 @@ impl End {
     }
 
     /// This text next.
-    pub(super) async fn expect(&mut self, text: &str) {
+    pub(crate) async fn expect(&mut self, text: &str) {
         let bytes = self.bytes(text.len()).await;
         assert_eq!(String::from_utf8_lossy(&bytes), text);
     }
 
     /// A body in chunks, however they were cut, and its trailer section.
-    pub(super) async fn chunked(&mut self) -> (String, String) {
+    pub(crate) async fn chunked(&mut self) -> (String, String) {
         let mut body = Vec::new();
         loop {
             let size = usize::from_str_radix(&self.line().await, 16).unwrap();
@@ -91,7 +91,7 @@ impl End {
     }
 
     /// Everything up to the end of the connection; a reset is one, too.
-    pub(super) async fn rest(&mut self) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await > 0 {}
         std::mem::take(&mut self.read)
     }
@@ -102,7 +102,7 @@ impl End {
 }
 
 /// An application that serves each connection with `serve`.
-pub(super) async fn application<F>(serve: impl Fn(End) -> F + Send + 'static) -> SocketAddr
+pub(crate) async fn application<F>(serve: impl Fn(End) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -117,17 +117,17 @@ where
 }
 
 /// The path of a request's head.
-pub(super) fn path(head: &str) -> &str {
+pub(crate) fn path(head: &str) -> &str {
     head.split(' ').nth(1).expect("a target")
 }
 
 /// An answer of this text.
-pub(super) fn ok(body: &str) -> String {
+pub(crate) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// Serves requests without body: each is answered with its path.
-pub(super) async fn echo_paths(mut end: End) {
+pub(crate) async fn echo_paths(mut end: End) {
     while let Some(head) = end.next_head().await {
         end.send(ok(path(&head))).await;
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use tulle_core::authz::MtlsMode;
 use tulle_core::codes::Code;
 use tulle_core::identity::TrustDomain;
-use tulle_core::sidecar::connection_age;
+use tulle_core::sidecar::{CONNECTIONS_MAX_FORM, connection_age, connections_max};
 use tulle_crds::labels;
 
 /// The installation's values, the same for every pod.
@@ -63,6 +63,8 @@ pub struct Sidecar {
     pub workers: Option<u16>,
     /// Longest life of a connection that other pods opened, as written; the proxy's default where unset.
     pub connection_max_age: Option<String>,
+    /// Connections each direction of the proxy may have at once; the proxy's default where unset.
+    pub connections_max: Option<usize>,
 }
 
 /// `resources` of a container, quantities as written.
@@ -140,6 +142,9 @@ impl Sidecar {
             labels::CONNECTION_MAX_AGE => {
                 connection_age(value)?;
                 self.connection_max_age = Some(value.into());
+            }
+            labels::CONNECTIONS_MAX => {
+                self.connections_max = Some(connections_max(value).ok_or(CONNECTIONS_MAX_FORM)?);
             }
             _ => return Err("for an annotation that this release knows"),
         }

@@ -110,6 +110,7 @@ fn environment(pod: Pod<'_>, settings: &Settings, sidecar: &Sidecar, probes: &Pr
     ];
     variables.extend(sidecar.workers().map(|workers| variable(env::WORKERS, workers.to_string())));
     variables.extend(sidecar.connection_max_age.as_ref().map(|age| variable(env::CONNECTION_AGE_MAX, age)));
+    variables.extend(sidecar.connections_max.map(|most| variable(env::CONNECTIONS_MAX, most.to_string())));
     variables.extend(skip_lists(sidecar));
     if settings.cluster_domain != DEFAULT_CLUSTER_DOMAIN {
         variables.push(variable(env::CLUSTER_DOMAIN, &settings.cluster_domain));

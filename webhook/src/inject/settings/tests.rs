@@ -46,6 +46,7 @@ fn annotations_override_the_defaults() {
         "10.0.0.0/8,fd00::/8"
     );
     assert_eq!(sidecar(labels::WORKERS, "4").workers(), Some(4));
+    assert_eq!(sidecar(labels::CONNECTIONS_MAX, "500").connections_max, Some(500));
 }
 
 #[test]
@@ -62,6 +63,8 @@ fn a_wrong_value_is_refused_with_the_annotation_and_an_example() {
         (labels::SKIP_OUTBOUND_NETWORKS, "10.0.0.0", "a list of networks"),
         (labels::SKIP_OUTBOUND_NETWORKS, "10.0.0.0/33", "a list of networks"),
         (labels::WORKERS, "0", "a number of threads"),
+        (labels::CONNECTIONS_MAX, "0", "a number of connections from 1"),
+        (labels::CONNECTIONS_MAX, "+7", "a number of connections from 1"),
         ("proxy.tulle.dev/image", "evil", "an annotation that this release knows"),
     ];
     for (key, value, expected) in table {
