@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tulle_core::authz::{self, Authorization, Policy, PolicyName, PolicySet, Workload};
 use tulle_core::codes::Reason;
 use tulle_core::name::{Namespace, ServiceRef};
@@ -150,7 +152,8 @@ async fn ask(mesh: Mesh, request: &str) -> Seen {
 /// The first head, or nothing where the connection ends before.
 async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut caller = End::dial(address).await;
-    caller.send(request).await;
+    // What is refused as a connection may be gone before all of it was sent.
+    let _ = caller.stream.write_all(request.as_bytes()).await;
     caller.next_head().await.unwrap_or_default()
 }
 
@@ -158,7 +161,11 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
 async fn overloaded(mesh: Mesh) -> Seen {
     let drain = &mesh.caller.shared.drain;
     let taken: Vec<_> = (0..CONNECTIONS_MAX_DEFAULT).map(|_| drain.open(Side::Client, usize::MAX)).collect();
-    let answer = End::dial(mesh.service).await.rest().await;
+    // The reset may come before connect(2) is done, or after.
+    let mut answer = Vec::new();
+    if let Ok(mut stream) = TcpStream::connect(mesh.service).await {
+        let _ = stream.read_to_end(&mut answer).await;
+    }
     drop(taken);
     // A place is free again.
     let mut caller = End::dial(mesh.service).await;
