@@ -17,9 +17,9 @@ use crate::admin::{self, Admin};
 use crate::config::Capture;
 use crate::health::{self, Health, Readiness};
 use crate::identity::{self, IdentityState};
-use crate::metrics::Shard;
 use crate::metrics::render::DataPath;
 use crate::metrics::state::State;
+use crate::metrics::{self, Shard};
 use crate::probe::Prober;
 use crate::worker::Shared;
 use crate::{capture, listen, memory};
@@ -49,6 +49,7 @@ pub(crate) async fn start(
     ));
     tokio::task::spawn_local(follow_readiness(Arc::clone(shared), identity.clone(), ready_in));
 
+    tokio::task::spawn_local(metrics::expire(shards.clone(), shutdown.clone()));
     let mut registry = Registry::default();
     registry.register_collector(Box::new(DataPath { shards }));
     registry.register_collector(Box::new(State { shared: Arc::clone(shared), identity: identity.clone() }));

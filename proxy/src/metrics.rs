@@ -3,6 +3,7 @@
 //! A series is found once per connection or choice of backend, not per request. Names, labels and units: `docs/metrics.md`.
 
 pub(crate) mod cells;
+mod expiry;
 pub(crate) mod render;
 pub(crate) mod state;
 
@@ -10,6 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cells::{HttpCells, RefusalCells, TcpCells};
+use expiry::Kept;
+pub(crate) use expiry::expire;
 
 /// Series a data thread may have; past that everything goes to one series labelled `other`, so that hostile or careless callers
 /// cannot grow the proxy's memory or the metrics server's.
@@ -72,9 +75,9 @@ pub(crate) struct Shard {
 
 #[derive(Debug, Default)]
 pub(crate) struct Series {
-    pub(crate) http: HashMap<Labels, Arc<HttpCells>>,
-    pub(crate) tcp: HashMap<Labels, Arc<TcpCells>>,
-    pub(crate) refusals: HashMap<RefusalLabels, Arc<RefusalCells>>,
+    pub(crate) http: HashMap<Labels, Kept<HttpCells>>,
+    pub(crate) tcp: HashMap<Labels, Kept<TcpCells>>,
+    pub(crate) refusals: HashMap<RefusalLabels, Kept<RefusalCells>>,
 }
 
 impl Shard {
@@ -83,7 +86,7 @@ impl Shard {
         let mut series = self.lock();
         let has_room = series.http.len() < SERIES_MAX || series.http.contains_key(&labels);
         let labels = if has_room { labels } else { overflow(labels.side) };
-        Arc::clone(series.http.entry(labels).or_default())
+        Arc::clone(series.http.entry(labels).or_default().used())
     }
 
     /// The TCP cells of these labels.
@@ -91,7 +94,7 @@ impl Shard {
         let mut series = self.lock();
         let has_room = series.tcp.len() < SERIES_MAX || series.tcp.contains_key(&labels);
         let labels = if has_room { labels } else { overflow(labels.side) };
-        Arc::clone(series.tcp.entry(labels).or_default())
+        Arc::clone(series.tcp.entry(labels).or_default().used())
     }
 
     /// Counts a refusal; refusals are rare enough to look the series up each time.
@@ -100,7 +103,7 @@ impl Shard {
         let has_room = series.refusals.len() < SERIES_MAX || series.refusals.contains_key(&labels);
         // Reasons and codes are closed lists; only names of policies can be many.
         let labels = if has_room { labels } else { RefusalLabels { policy: Arc::from("other"), ..labels } };
-        series.refusals.entry(labels).or_default().count();
+        series.refusals.entry(labels).or_default().used().count();
     }
 
     pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Series> {
