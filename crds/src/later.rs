@@ -22,7 +22,6 @@ pub(crate) enum Shape {
     Objects,
     Strings,
     Text,
-    Integer,
 }
 
 /// Names and shapes of the later fields of one struct.
@@ -62,7 +61,6 @@ impl Shape {
             }),
             Shape::Strings => json!({"type": "array", "items": {"type": "string"}}),
             Shape::Text => json!({"type": "string"}),
-            Shape::Integer => json!({"type": "integer"}),
         };
         schema["description"] = json!(description);
         schema

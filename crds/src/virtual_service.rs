@@ -16,7 +16,7 @@ pub use condition::{HttpMatch, StringMatch};
 pub use cors::CorsPolicy;
 pub use destination::{Destination, PortSelector, RouteDestination};
 pub use fault::{Abort, Delay, Fault, Percent};
-pub use filter::{Filters, Retries};
+pub use filter::{Filters, Mirror, Retries};
 pub use headers::{HeaderOperations, Headers};
 pub use redirect::{Body, DirectResponse, Redirect};
 pub use rewrite::{RegexRewrite, Rewrite};
@@ -140,6 +140,21 @@ const HTTP_RULES: &[Rule] = &[
         holds: "!has(self.rewrite) || has(self.route)",
         message: "TUL3001: nothing is forwarded that could be rewritten; remove rewrite, or give a route",
         field: ".rewrite",
+    },
+    Rule {
+        holds: "!has(self.mirror) || !has(self.mirrors) || size(self.mirrors) == 0",
+        message: "TUL3001: has both mirror and mirrors; move it into mirrors",
+        field: ".mirror",
+    },
+    Rule {
+        holds: "has(self.route) || !has(self.mirror) && (!has(self.mirrors) || size(self.mirrors) == 0)",
+        message: "TUL3001: nothing is forwarded that could be mirrored; remove the mirrors, or give a route",
+        field: "",
+    },
+    Rule {
+        holds: "has(self.mirror) || !has(self.mirrorPercentage) && !has(self.mirrorPercent)",
+        message: "TUL3003: there is a share and no mirror; give mirror, or remove the share",
+        field: "",
     },
     Rule {
         holds: "!has(self.redirect) || !has(self.redirect.prefixRewrite) || \

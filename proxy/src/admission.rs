@@ -10,6 +10,7 @@ use tulle_core::route::filter::headers::HeaderEdits;
 
 use crate::answer::Answer;
 use crate::error::{Failure, Refusal};
+use crate::mirror::Copies;
 use crate::record::{Arrival, Record};
 
 /// See the module.
@@ -31,6 +32,10 @@ pub(crate) trait Admission {
     fn delay(&self, admitted: &Result<Self::Ticket, Reply<Self::Given>>) -> Option<Duration>;
     /// What a rule changes of an admitted request.
     fn changes<'a>(&self, ticket: &'a Self::Ticket) -> Option<Changes<'a>>;
+    /// Who gets a copy of an admitted request; asked once.
+    fn copies(&self, _ticket: &mut Self::Ticket) -> Option<Box<Copies>> {
+        None
+    }
     /// Logs and counts a refusal, and words the answer.
     fn refuse(&self, record: Record, refusal: &Refusal) -> Answer;
     /// Logs and counts what a rule answers.

@@ -13,6 +13,7 @@ mod attempt;
 mod body;
 mod chunked;
 mod connection;
+mod copy;
 mod fields;
 mod head;
 mod idle;
@@ -27,6 +28,7 @@ mod write;
 
 pub(crate) use attempt::{AttemptError, Exchange};
 pub(crate) use connection::{Forwarding, Lease, Role, serve};
+pub(crate) use copy::Copy;
 pub(crate) use wire::Wire;
 
 use tulle_core::codes::Reason;

@@ -26,6 +26,7 @@ mod limits;
 mod listen;
 mod memory;
 mod metrics;
+mod mirror;
 mod mux;
 mod outbound;
 mod probe;

@@ -10,7 +10,7 @@ pub(crate) mod state;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cells::{HttpCells, RefusalCells, TcpCells};
+use cells::{HttpCells, MirrorCells, RefusalCells, TcpCells};
 use expiry::Kept;
 pub(crate) use expiry::expire;
 
@@ -77,6 +77,7 @@ pub(crate) struct Shard {
 pub(crate) struct Series {
     pub(crate) http: HashMap<Labels, Kept<HttpCells>>,
     pub(crate) tcp: HashMap<Labels, Kept<TcpCells>>,
+    pub(crate) mirrored: HashMap<Labels, Kept<MirrorCells>>,
     pub(crate) refusals: HashMap<RefusalLabels, Kept<RefusalCells>>,
 }
 
@@ -95,6 +96,14 @@ impl Shard {
         let has_room = series.tcp.len() < SERIES_MAX || series.tcp.contains_key(&labels);
         let labels = if has_room { labels } else { overflow(labels.side) };
         Arc::clone(series.tcp.entry(labels).or_default().used())
+    }
+
+    /// The cells of copies with these labels.
+    pub(crate) fn mirrored(&self, labels: Labels) -> Arc<MirrorCells> {
+        let mut series = self.lock();
+        let has_room = series.mirrored.len() < SERIES_MAX || series.mirrored.contains_key(&labels);
+        let labels = if has_room { labels } else { overflow(labels.side) };
+        Arc::clone(series.mirrored.entry(labels).or_default().used())
     }
 
     /// Counts a refusal; refusals are rare enough to look the series up each time.

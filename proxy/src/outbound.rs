@@ -10,6 +10,8 @@ mod request;
 mod silent;
 mod tunnel;
 
+pub(crate) use request::lane_labels;
+
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::FixedState;
-use tulle_core::route::Rule;
+use tulle_core::route::{Mirror, Rule};
 use tulle_core::snapshot::{Backend, Destination, PodTarget, Port, Service, Snapshot, Target};
 
 use crate::access_log::AccessLog;
@@ -22,6 +22,8 @@ use crate::discovery::Discovery;
 use crate::drain::Drain;
 use crate::error::FailureId;
 use crate::metrics::Shard;
+use crate::mirror::Outcome;
+use crate::outbound::lane_labels;
 use crate::tls::TlsContext;
 use crate::upstream::{Key, Upstream, Way};
 use lane::Origin;
@@ -55,6 +57,8 @@ pub(crate) struct Worker {
     lanes: RefCell<HashMap<lane::Key, Rc<Lane>, FixedState>>,
     random: RefCell<fastrand::Rng>,
     log: Cell<LogBudget>,
+    /// Copies for mirrors under way.
+    pub(crate) copies: Cell<usize>,
 }
 
 /// Refusals logged in the second that began at `since`.
@@ -85,6 +89,7 @@ impl Worker {
             lanes: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             log: Cell::new(LogBudget { since: Instant::now(), logged: 0, suppressed: 0 }),
+            copies: Cell::new(0),
         })
     }
 
@@ -136,10 +141,33 @@ impl Worker {
         if let Some(lane) = self.lanes.borrow().get(&key) {
             return Rc::clone(lane);
         }
-        let origin = Some(Origin::new(service, port, chosen));
+        let origin = Some(Origin::new(service, port, chosen.map(|(rule, _)| rule)));
         let lane = Rc::new(Lane::new(service.name.clone(), origin, self.view(backend), chosen));
         self.lanes.borrow_mut().insert(key, Rc::clone(&lane));
         lane
+    }
+
+    /// The way of copies from a rule to one of its mirrors, for which `backend` was chosen.
+    pub(crate) fn mirror_lane(
+        &self,
+        (service, port): (&Arc<Service>, &Port),
+        (rule, mirror): (&Rule<Arc<Destination>>, &Mirror<Arc<Destination>>),
+        backend: &Arc<Backend>,
+    ) -> Rc<Lane> {
+        let key = (std::ptr::from_ref(mirror).cast(), Arc::as_ptr(backend));
+        if let Some(lane) = self.lanes.borrow().get(&key) {
+            return Rc::clone(lane);
+        }
+        let origin = Some(Origin::new(service, port, Some(rule)));
+        let lane = Rc::new(Lane::new(service.name.clone(), origin, self.view(backend), None));
+        self.lanes.borrow_mut().insert(key, Rc::clone(&lane));
+        lane
+    }
+
+    /// Counts a copy for a mirror.
+    pub(crate) fn count_copy(&self, lane: &Lane, outcome: Outcome) {
+        let mtls = lane.view.upstreams[0].key.way == Way::Mesh;
+        lane.mirrored(|| self.metrics.mirrored(lane_labels(self, lane, mtls))).count(outcome);
     }
 
     /// The way to a pod dialled by its own address. It is kept by its connection alone: nothing else goes there by this name.

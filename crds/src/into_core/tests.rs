@@ -450,7 +450,7 @@ fn what_this_release_cannot_do_is_never_ignored() {
         spec["http"][0][field] = json!({});
         spec
     };
-    for field in ["delegate", "mirror", "fautl"] {
+    for field in ["delegate", "mirorr", "fautl"] {
         let sentence = format!("TUL3002: spec.http[0].{field}: is not supported by this release; remove the field");
         refused(virtual_service, &[(route(field), &sentence)]);
     }

@@ -6,6 +6,7 @@ mod destination;
 mod fault;
 mod filter;
 mod headers;
+mod mirror;
 mod redirect;
 mod rewrite;
 mod scope;
@@ -123,7 +124,7 @@ fn is_for_mesh(route: &written::HttpRoute) -> bool {
 
 fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Rule<Destination>, SpecError> {
     nothing_else(&route.rest)?;
-    let filters = filter::filters(&route.filters)?;
+    let filters = filter::filters(&route.filters, scope)?;
     // All are read, so that each mistake is told; what is for gateways alone is left out.
     let read = each("match", &route.matches, condition::condition)?;
     let matches: Vec<Match> = read
@@ -137,6 +138,12 @@ fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Rul
         return Err(SpecError::new(Code::InvalidValue, "nothing is forwarded that could be rewritten")
             .remedy("remove it, or give a route")
             .under("rewrite"));
+    }
+    if !filters.mirrors.is_empty() && !matches!(action, Action::Forward(_)) {
+        let field = if route.filters.mirror.is_some() { "mirror" } else { "mirrors" };
+        return Err(SpecError::new(Code::InvalidValue, "nothing is forwarded that could be mirrored")
+            .remedy("remove it, or give a route")
+            .under(field));
     }
     Ok(Rule { name: name.into(), matches, action, filters })
 }

@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CorsPolicy, Fault, Headers, Rewrite};
-use crate::later::{Later, Rest, Shape, refuse};
+use super::{CorsPolicy, Destination, Fault, Headers, Percent, Rewrite};
+use crate::later::{Rest, refuse};
 use crate::schema::DURATION_PATTERN;
 
 /// The part of a rule that is about neither its conditions nor its destinations. Its fields stand in the rule itself.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_FILTERS))]
+#[schemars(transform = refuse(&[]))]
 #[serde(rename_all = "camelCase")]
 pub struct Filters {
     /// Limit for the whole answer, retries included, e.g. `10s`. Absent or `0s`: no limit.
@@ -36,14 +36,42 @@ pub struct Filters {
     /// Pages of other origins that may call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors_policy: Option<CorsPolicy>,
+
+    /// Services that receive copies of what is forwarded. Their answers are dropped.
+    #[schemars(length(max = 8))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<Mirror>,
+
+    /// One service that receives copies; `mirrors` is the field for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Destination>,
+
+    /// Share of the requests that `mirror` receives. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror_percentage: Option<Percent>,
+
+    /// The same in whole percent; `mirrorPercentage` is the field for it.
+    #[schemars(range(min = 0, max = 100))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror_percent: Option<i64>,
 }
 
-const LATER_FILTERS: Later = &[
-    ("mirror", Shape::Object),
-    ("mirrors", Shape::Objects),
-    ("mirrorPercent", Shape::Integer),
-    ("mirrorPercentage", Shape::Object),
-];
+/// A service that receives copies of a share of the requests.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = refuse(&[]))]
+#[serde(rename_all = "camelCase")]
+pub struct Mirror {
+    /// Where copies go.
+    pub destination: Destination,
+
+    /// Share of the requests, drawn for each mirror. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percentage: Option<Percent>,
+
+    /// Fields unknown to this release.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
 
 /// Repetition of failed attempts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

@@ -126,8 +126,11 @@ fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
     for rule in &routes.rules {
         // `VirtualService shop/web http[1]`: rules for gateways are left out, so a position in the list would name another one.
         let place = rule.name.rsplit(' ').next().unwrap_or_default();
-        for (index, destination) in rule.action.destinations().enumerate() {
-            let path = format!("spec.{place}.route[{index}].destination");
+        let branches = rule.action.destinations().enumerate().map(|(index, to)| (format!("route[{index}]"), to));
+        let mirrors = rule.filters.mirrors.iter().enumerate();
+        let mirrors = mirrors.map(|(index, mirror)| (format!("mirrors[{index}]"), &mirror.destination));
+        for (field, destination) in branches.chain(mirrors) {
+            let path = format!("spec.{place}.{field}.destination");
             let Some(service) = found(&destination.service) else {
                 let why = format!("Service {} does not exist", destination.service);
                 return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("{path}.host"), why);

@@ -9,11 +9,13 @@ use tulle_core::route::filter::headers::HeaderEdits;
 
 use super::BadMessage;
 use super::body::{Message, Stop};
+use super::copy::Copy;
 use super::head::{self, RequestFacts, ResponseFacts};
 use super::relay::SKIPPED_BYTES_MAX;
 use super::wire::Wire;
 use super::write::{self, Manner};
 use crate::buffer::Buffer;
+use crate::mirror::{Copies, Whole};
 
 /// Bytes of interim responses to one request. A server that counts its progress in them sends some dozen bytes at a time.
 const INTERIM_BYTES_MAX: usize = 64 * 1024;
@@ -34,6 +36,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) last: bool,
     /// What a rule changes of the answer's head.
     pub(super) edits: Option<Arc<HeaderEdits>>,
+    /// Who gets a copy of the request.
+    pub(super) copies: Option<Box<Copies>>,
     /// The answer's head as the caller gets it, or that of an interim response.
     pub(super) answer: Buffer,
     /// Interim responses that may still come.
@@ -71,6 +75,7 @@ impl<'a> Exchange<'a> {
             broken: None,
             last,
             edits: None,
+            copies: None,
             answer: Buffer::new(),
             interim_left: INTERIM_BYTES_MAX,
             unflushed: false,
@@ -86,6 +91,19 @@ impl<'a> Exchange<'a> {
             self.answer.clear();
         }
         std::future::poll_fn(|cx| self.poll_attempt(cx, upstream)).await
+    }
+
+    /// No further attempt: what was kept goes to the mirrors as soon as the request was passed on whole.
+    pub(super) fn settle(&mut self) {
+        if self.copies.is_some() && !self.sent {
+            return;
+        }
+        if let (Some(copies), None) = (self.copies.take(), &self.broken)
+            && let Some(copy) = Copy::of(&self.request, self.facts)
+        {
+            copies.send(&Whole::Http1(copy));
+        }
+        self.request.forget();
     }
 
     /// Holds the request up, as a rule may ask.

@@ -184,6 +184,11 @@ impl Message {
         }
     }
 
+    /// The request as its receiver got it, where it was read to its end and is still kept.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        (self.kept && self.is_read()).then(|| self.out.filled())
+    }
+
     /// Begins again, for another attempt. False: the beginning is gone.
     pub(crate) fn rewind(&mut self) -> bool {
         (self.written, self.flushed, self.touched) = (0, false, false);

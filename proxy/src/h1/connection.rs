@@ -106,12 +106,13 @@ async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R>, drain: &
         return Ok(Answered::Over);
     }
     let reply = match admitted {
-        Ok(ticket) => {
+        Ok(mut ticket) => {
+            exchange.copies = role.copies(&mut ticket);
             exchange.edits = role.changes(&ticket).and_then(|changes| changes.response).cloned();
             match role.forward(&ticket, &mut exchange, &mut record).await {
                 Ok(lease) => {
                     role.answered(&ticket, &lease, &mut record);
-                    exchange.request.forget();
+                    exchange.settle();
                     return relay::pass(role, exchange, lease, &mut record).await;
                 }
                 Err(Forwarding::Refused(refusal)) => refusal.into(),

@@ -41,6 +41,9 @@ pub(super) async fn pass<R: Admission>(
     let passed = std::future::poll_fn(|cx| {
         // A request may still be flowing while its answer does: both directions make progress on their own.
         exchange.poll_send(cx, upstream).map_err(|stop| (stop.of_request(), stop))?;
+        if exchange.copies.is_some() {
+            exchange.settle();
+        }
         let polled = answer.poll(cx, upstream, exchange.caller);
         record.flowed(exchange.request.passed, answer.passed);
         polled.map_err(|stop| (stop.of_answer(), stop))

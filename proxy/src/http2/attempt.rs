@@ -14,6 +14,7 @@ use http::Response;
 use super::client::Sender;
 use super::flow::{Flow, Stop};
 use super::head::Head;
+use crate::mirror::{Copies, Whole};
 
 /// A request being served: the caller's stream and the message on its way to an upstream.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Exchange {
     pub(crate) head: Head,
     pub(super) request: Flow,
     pub(super) respond: SendResponse<Bytes>,
+    /// Who gets a copy of the request.
+    pub(super) copies: Option<Box<Copies>>,
 }
 
 /// An answer that has begun.
@@ -86,6 +89,19 @@ impl Exchange {
         let mut upload = Upload { to, over: self.request.is_closed() };
         let response = std::future::poll_fn(|cx| self.poll_attempt(cx, &mut answer, &mut upload)).await?;
         Ok(Started { response, upload })
+    }
+
+    /// No further attempt: what was kept goes to the mirrors as soon as the request was passed on whole.
+    pub(super) fn settle(&mut self) {
+        if self.copies.is_some() && !self.request.is_closed() {
+            return;
+        }
+        if let Some(copies) = self.copies.take()
+            && let Some((body, trailers)) = self.request.whole()
+        {
+            copies.send(&Whole::Http2 { head: Box::new(self.head.copy()), body, trailers });
+        }
+        self.request.forget();
     }
 
     /// Holds the request up, as a rule may ask.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
-use http::Request;
+use http::{HeaderMap, Request};
 
 use super::keepalive;
 use super::meter::Meter;
@@ -16,7 +16,9 @@ use super::outbox::{Outbox, Wired};
 use super::{
     CONNECTION_WINDOW_BYTES, HEADERS_BYTES_MAX, STREAM_UNWRITTEN_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_FIRST,
 };
+use crate::error::UNPROCESSED;
 use crate::io::Stream;
+use crate::mirror::ANSWER_BYTES_MAX;
 
 /// Opens streams on a connection.
 #[derive(Debug)]
@@ -39,6 +41,42 @@ impl Sender {
         // A handle of its own: one that opened a stream beyond the peer's limit opens no other before that one is on its way.
         let mut sender = self.0.borrow().clone();
         sender.send_request(request, ended)
+    }
+}
+
+impl Sender {
+    /// Sends a whole request and drops its answer.
+    ///
+    /// # Errors
+    /// There was no answer, or one that says that nothing was processed.
+    pub(crate) async fn send_whole(
+        &self,
+        head: Request<()>,
+        body: Bytes,
+        trailers: Option<HeaderMap>,
+    ) -> Result<(), h2::Error> {
+        let (answer, mut to) = self.send(head, body.is_empty() && trailers.is_none())?;
+        // h2 holds what the peer's window does not take yet.
+        if !body.is_empty() {
+            to.send_data(body, trailers.is_none())?;
+        }
+        if let Some(trailers) = trailers {
+            to.send_trailers(trailers)?;
+        }
+        let answer = answer.await?;
+        if answer.headers().contains_key(UNPROCESSED) {
+            return Err(h2::Reason::REFUSED_STREAM.into());
+        }
+        let mut body = answer.into_body();
+        let mut read = 0;
+        // Beyond the bound, or in trouble, the drop of the stream resets it.
+        while let Some(Ok(data)) = body.data().await {
+            read += data.len();
+            if read > ANSWER_BYTES_MAX || body.flow_control().release_capacity(data.len()).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -100,6 +100,12 @@ impl Flow {
         self.closed
     }
 
+    /// The body and the trailers of a request that was passed on whole and is still kept.
+    pub(super) fn whole(&self) -> Option<(Bytes, Option<HeaderMap>)> {
+        let kept = self.kept.as_ref().filter(|kept| self.closed && !kept.last)?;
+        Some((kept.frames.concat().into(), self.trailers.as_deref().cloned()))
+    }
+
     /// Passes on what there is. Ready when all of it was.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, to: &mut SendStream<Bytes>) -> Poll<Result<(), Stop>> {
         loop {

@@ -6,10 +6,11 @@
 use http::uri::Scheme;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Uri, Version, header, request};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request};
 use tulle_core::codes::Reason;
 use tulle_core::path;
 use tulle_core::route::RequestView;
+use tulle_core::route::filter::mirror::shadow;
 
 use crate::admission::Changes;
 use crate::answer::{self, edit};
@@ -107,6 +108,26 @@ impl Head {
         }
         self.uri = Uri::from_parts(parts)?;
         Ok(())
+    }
+
+    /// The request for a mirror.
+    pub(super) fn copy(&self) -> Request<()> {
+        let mut request = self.request();
+        let Some(authority) = RequestView::authority(self).map(shadow) else { return request };
+        if self.uri.authority().is_none() {
+            if let Ok(host) = HeaderValue::try_from(authority) {
+                request.headers_mut().insert(header::HOST, host);
+            }
+            return request;
+        }
+        let mut parts = self.uri.clone().into_parts();
+        if let Ok(authority) = authority.parse() {
+            parts.authority = Some(authority);
+        }
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+        request
     }
 
     /// The request for one attempt.

@@ -98,10 +98,11 @@ pub(super) fn serve<R: Role>(
     let (parts, body) = request.into_parts();
     let head = Head::new(parts);
     let arrival = Arrival::now(Version::H2, head.is_grpc());
-    let mut exchange = Exchange { head, request: Flow::request(body), respond };
+    let mut exchange = Exchange { head, request: Flow::request(body), respond, copies: None };
     async move {
         let mut record = role.record(&exchange.head, arrival);
-        let admitted = admit(role, &mut exchange.head, &mut record);
+        let mut admitted = admit(role, &mut exchange.head, &mut record);
+        exchange.copies = admitted.as_mut().ok().and_then(|ticket| role.copies(ticket));
         // Boxed, so that streams that are not held up have no room for a timer.
         if let Some(delay) = role.delay(&admitted)
             && Box::pin(exchange.hold(delay)).await.is_err()
@@ -189,7 +190,7 @@ impl<'a, R: Admission> Passing<'a, R> {
         mut record: Record,
     ) -> Self {
         let Lease { started: Started { response, upload }, in_flight, connection, .. } = lease;
-        exchange.request.forget();
+        exchange.settle();
         let (mut parts, body) = response.into_parts();
         parts.headers.remove(UNPROCESSED);
         if let Some(edits) = edits {
@@ -215,6 +216,9 @@ impl<'a, R: Admission> Passing<'a, R> {
                 Poll::Ready(Ok(()) | Err(Stop::Sink)) => self.upload.over = true,
                 Poll::Ready(Err(Stop::Source(_))) => return Poll::Ready(()),
                 Poll::Pending => {}
+            }
+            if self.exchange.copies.is_some() {
+                self.exchange.settle();
             }
         }
         if let Some((answer, to)) = &mut self.answer {

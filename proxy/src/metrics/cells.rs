@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tulle_core::codes::Reason;
 
+use crate::mirror;
+
 /// Upper bounds of the latency buckets in seconds: the 14 of OpenTelemetry's HTTP convention, finer below for sub-millisecond hops,
 /// longer above for slow calls.
 pub(crate) const BUCKETS: [f64; 19] = [
@@ -234,6 +236,21 @@ pub(crate) struct TcpCells {
     pub(crate) sent_bytes: Count,
     /// From the callee to the caller.
     pub(crate) received_bytes: Count,
+}
+
+/// Copies of one label set by what became of them.
+#[derive(Debug, Default)]
+pub(crate) struct MirrorCells([Count; mirror::Outcome::ALL.len()]);
+
+impl MirrorCells {
+    pub(crate) fn count(&self, outcome: mirror::Outcome) {
+        self.0[outcome as usize].add(1);
+    }
+
+    /// In the order of [`mirror::Outcome::ALL`].
+    pub(crate) fn counts(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().map(Count::get)
+    }
 }
 
 /// Refusals of one label set.

@@ -63,6 +63,7 @@ fn look(shards: &[Arc<Shard>]) {
     let mut series: Vec<_> = shards.iter().map(|shard| shard.lock()).collect();
     look_at(&mut series, |series| &mut series.http);
     look_at(&mut series, |series| &mut series.tcp);
+    look_at(&mut series, |series| &mut series.mirrored);
     look_at(&mut series, |series| &mut series.refusals);
 }
 

@@ -15,6 +15,7 @@ use prometheus_client::registry::Unit;
 use self::http::Http;
 use super::cells::TcpCells;
 use super::{Labels, RefusalLabels, Shard, Side};
+use crate::mirror::Outcome;
 
 /// Label names and values of one series.
 type LabelSet = Vec<(&'static str, String)>;
@@ -59,6 +60,7 @@ impl Collector for DataPath {
             rpc::encode(&mut encoder, side, of_side)?;
         }
         encode_tcp(&mut encoder, &tcp)?;
+        self.encode_mirrored(&mut encoder)?;
         let family = Family { name: "tulle_refusals", help: "Requests and connections the mesh refused.", unit: None };
         let values = refusals.iter().map(|(labels, count)| (refusal_labels(labels), *count));
         counters(&mut encoder, &family, values)
@@ -66,6 +68,22 @@ impl Collector for DataPath {
 }
 
 impl DataPath {
+    fn encode_mirrored(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut sums = BTreeMap::<Labels, [u64; Outcome::ALL.len()]>::new();
+        for shard in &self.shards {
+            for (labels, cells) in &shard.lock().mirrored {
+                let sum = sums.entry(labels.clone()).or_default();
+                sum.iter_mut().zip(cells.counts()).for_each(|(sum, count)| *sum += count);
+            }
+        }
+        let family = Family { name: "tulle_mirrored_requests", help: "Copies of requests for mirrors.", unit: None };
+        let values = sums.iter().flat_map(|(labels, counts)| {
+            let counted = Outcome::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
+            counted.map(|(outcome, count)| (extended(labels, [("result", outcome.as_str().to_owned())]), *count))
+        });
+        counters(encoder, &family, values)
+    }
+
     fn sums(&self) -> (BTreeMap<Labels, Http>, BTreeMap<Labels, Tcp>, BTreeMap<RefusalLabels, u64>) {
         let mut http = BTreeMap::<Labels, Http>::new();
         let mut tcp = BTreeMap::<Labels, Tcp>::new();

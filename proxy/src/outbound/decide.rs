@@ -9,15 +9,16 @@ use smallvec::SmallVec;
 use tulle_core::codes::{Code, Reason};
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::{Outcome, RetryPolicy};
-use tulle_core::route::{Action, RequestView};
+use tulle_core::route::{Action, RequestView, Rule};
 use tulle_core::snapshot::{
     Backend, Destination, Endpoint, Only, PodTarget, Port, Service, Snapshot, Target, Transport,
 };
 
-use super::Connection;
 use super::filter::{Call, Extra, Given};
+use super::{Connection, request};
 use crate::admission::Changes;
 use crate::error::Failure;
+use crate::mirror::{Copies, Outcome as Copied};
 use crate::upstream::{Upstream, load};
 use crate::worker::{Lane, View, Worker};
 
@@ -74,6 +75,12 @@ impl Decision {
         self.extra.as_ref().and_then(|extra| extra.delay)
     }
 
+    /// The mirrors drawn for the request.
+    pub(crate) fn copies(&mut self, worker: &Rc<Worker>) -> Option<Box<Copies>> {
+        let mirrors = std::mem::take(&mut self.extra.as_mut()?.mirrors);
+        (!mirrors.is_empty()).then(|| Copies::new(worker, mirrors))
+    }
+
     fn retry(&self) -> Option<&RetryPolicy> {
         self.lane.rule().and_then(|rule| rule.filters.retry.as_ref())
     }
@@ -116,9 +123,30 @@ pub(crate) fn request(connection: &Connection, request: &impl RequestView) -> Re
         let branch = branches.pick(worker.draw());
         let backend = backend(worker, &branch.destination, |only| only.takes(request))?;
         let lane = worker.lane((service, port), Some((rule, branch)), backend);
-        let extra = call.extra(prelude, &lane)?;
+        let mut extra = call.extra(prelude, &lane)?;
+        if !rule.filters.mirrors.is_empty() {
+            extra.get_or_insert_default().mirrors = mirrors((worker, request), (service, port), rule);
+        }
         Ok(Course::Forward(Decision { lane, extra }))
     })
+}
+
+/// The mirrors that get a copy of the request, each drawn on its own.
+fn mirrors(
+    (worker, request): (&Worker, &impl RequestView),
+    (service, port): (&Arc<Service>, &Port),
+    rule: &Rule<Arc<Destination>>,
+) -> Vec<Rc<Lane>> {
+    let drawn = rule.filters.mirrors.iter().filter(|mirror| mirror.share.covers(worker.draw()));
+    let lanes = drawn.filter_map(|mirror| match backend(worker, &mirror.destination, |only| only.takes(request)) {
+        Ok(backend) => Some(worker.mirror_lane((service, port), (rule, mirror), backend)),
+        Err(_) => {
+            let labels = request::labels(worker, &service.name, &rule.name, &mirror.destination.service.name);
+            worker.metrics.mirrored(labels).count(Copied::Failed);
+            None
+        }
+    });
+    lanes.collect()
 }
 
 /// Decides for bytes, which have no route.

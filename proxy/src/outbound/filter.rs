@@ -1,5 +1,6 @@
 //! What the filters of a rule make of one request. Nothing in here is paid for by a rule without any.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(super) struct Extra {
     /// Changes of the answer, those of the lane among them.
     pub(super) response: Option<Arc<HeaderEdits>>,
     pub(super) delay: Option<Duration>,
+    /// Who gets a copy.
+    pub(super) mirrors: Vec<Rc<Lane>>,
 }
 
 /// What a rule answers, and for what it is counted.
@@ -99,7 +102,7 @@ impl<R: RequestView, D> Call<'_, R, D> {
         let path = rewritten.transpose().map_err(|bad| self.no_path(&bad))?;
         let of_lane = lane.edits().and_then(|edits| edits.response.as_deref());
         let response = cors.map(|cors| Arc::new(of_lane.cloned().unwrap_or_default().then(&cors)));
-        Ok(Some(Box::new(Extra { path, response, delay })))
+        Ok(Some(Box::new(Extra { path, response, delay, mirrors: Vec::new() })))
     }
 
     /// The answer of a rule that forwards nothing.

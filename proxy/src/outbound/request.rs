@@ -18,6 +18,7 @@ use crate::answer::Answer;
 use crate::error::{self, Failure, Refusal, UNPROCESSED};
 use crate::metrics::cells::{HttpCells, RetryCause};
 use crate::metrics::{Labels, Side};
+use crate::mirror::Copies;
 use crate::record::{Arrival, Record};
 use crate::upstream::{Upstream, Way};
 use crate::worker::{Lane, Worker};
@@ -66,6 +67,10 @@ impl Admission for Outbound<'_> {
 
     fn changes<'a>(&self, ticket: &'a Ticket) -> Option<Changes<'a>> {
         ticket.decision.changes()
+    }
+
+    fn copies(&self, ticket: &mut Ticket) -> Option<Box<Copies>> {
+        ticket.decision.copies(&self.0.worker)
     }
 
     fn give(&self, mut record: Record, given: Box<Given>) -> Answer {
@@ -208,13 +213,18 @@ fn cells<'a>(worker: &Worker, lane: &'a Lane, way: Way) -> &'a Arc<HttpCells> {
 }
 
 /// Labels of a call of this pod on a lane.
-pub(super) fn lane_labels(worker: &Worker, lane: &Lane, mtls: bool) -> Labels {
+pub(crate) fn lane_labels(worker: &Worker, lane: &Lane, mtls: bool) -> Labels {
     Labels {
         route: lane.rule().map_or_else(|| Arc::from(""), |rule| Arc::clone(&rule.name)),
         backend: Arc::clone(&lane.view.backend.service.name),
         mtls,
         ..undecided(worker, Some(lane.service.clone()))
     }
+}
+
+/// Labels of what a rule sends to this backend in vain.
+pub(super) fn labels(worker: &Worker, service: &ServiceRef, route: &Arc<str>, backend: &Arc<str>) -> Labels {
+    Labels { route: Arc::clone(route), backend: Arc::clone(backend), ..undecided(worker, Some(service.clone())) }
 }
 
 /// Labels of a call of this pod for which neither rule nor backend was found. `None`: what was dialled is not known any more.

@@ -13,7 +13,7 @@ use tulle_core::route::{Branch, Rule};
 use tulle_core::snapshot::{Backend, Destination, Port, Service};
 
 use super::View;
-use crate::metrics::cells::HttpCells;
+use crate::metrics::cells::{HttpCells, MirrorCells};
 
 /// Branch of a rule, or port, and backend, by address. The lane keeps both alive.
 pub(super) type Key = (*const (), *const Backend);
@@ -30,6 +30,8 @@ pub(crate) struct Lane {
     edits: Option<Edits>,
     /// Where its requests are counted: in plaintext, over mutual TLS.
     cells: [OnceCell<Arc<HttpCells>>; 2],
+    /// Where copies on it are counted, if it leads to a mirror.
+    mirrored: OnceCell<Arc<MirrorCells>>,
 }
 
 /// A rule and the branch of it that was drawn.
@@ -44,11 +46,11 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn new(service: &Arc<Service>, port: &Port, chosen: Option<Chosen<'_>>) -> Self {
+    pub(super) fn new(service: &Arc<Service>, port: &Port, rule: Option<&Rule<Arc<Destination>>>) -> Self {
         let place = service.ports.iter().position(|other| std::ptr::eq(other, port));
         let place = place.expect("the port is one of the Service's");
-        let at = |(rule, _): Chosen<'_>| port.routes.rules.iter().position(|other| std::ptr::eq(other, rule));
-        Self { service: Arc::clone(service), port: place, rule: chosen.and_then(at) }
+        let at = |rule: &Rule<Arc<Destination>>| port.routes.rules.iter().position(|other| std::ptr::eq(other, rule));
+        Self { service: Arc::clone(service), port: place, rule: rule.and_then(at) }
     }
 
     /// What identifies it while the Service lives.
@@ -61,7 +63,7 @@ impl Lane {
     pub(super) fn new(service: ServiceRef, origin: Option<Origin>, view: Rc<View>, chosen: Option<Chosen<'_>>) -> Self {
         let edits = chosen.map(|(rule, branch)| branch.edits.clone().then(&rule.filters.edits));
         let edits = edits.filter(|edits| *edits != Edits::default());
-        Self { service, origin, view, edits, cells: Default::default() }
+        Self { service, origin, view, edits, cells: Default::default(), mirrored: OnceCell::new() }
     }
 
     /// What rule and branch change of every request.
@@ -78,6 +80,11 @@ impl Lane {
     /// The dialled Service, as long as it is the one of this snapshot.
     pub(super) fn is_of(&self, services: impl Fn(*const Service) -> bool) -> bool {
         self.origin.as_ref().is_some_and(|origin| services(Arc::as_ptr(&origin.service)))
+    }
+
+    /// Where copies on it are counted.
+    pub(crate) fn mirrored(&self, find: impl FnOnce() -> Arc<MirrorCells>) -> &Arc<MirrorCells> {
+        self.mirrored.get_or_init(find)
     }
 
     /// Where its requests are counted.

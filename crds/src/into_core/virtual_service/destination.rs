@@ -28,7 +28,8 @@ pub(super) fn branches(
         .ok_or_else(|| SpecError::new(Code::NothingToChoose, "all weights are 0 or absent").under("route"))
 }
 
-fn destination(written: &written::Destination, scope: &Scope<'_>) -> Result<Destination, SpecError> {
+/// A service, and which of its ports.
+pub(super) fn destination(written: &written::Destination, scope: &Scope<'_>) -> Result<Destination, SpecError> {
     nothing_else(&written.rest)?;
     let service = scope.destination(&written.host).at("host")?;
     let port = written.port.as_ref().map(|selector| port(selector.number).at("port.number")).transpose()?;

@@ -58,7 +58,7 @@ fn abort(written: &written::Abort) -> Result<(Abort, Percent), SpecError> {
     Ok((abort, share(written.percentage.as_ref())?.unwrap_or_default()))
 }
 
-/// `percentage` of a fault or mirror.
+/// `percentage` of a fault or of one of `mirrors`.
 pub(super) fn share(written: Option<&written::Percent>) -> Result<Option<Percent>, SpecError> {
     let read = |written: &written::Percent| {
         nothing_else(&written.rest)?;

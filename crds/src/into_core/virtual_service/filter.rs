@@ -5,13 +5,14 @@ use tulle_core::retry::{ATTEMPTS_MAX, RetryOn, RetryPolicy};
 use tulle_core::route::Filters;
 use tulle_core::route::filter::Edits;
 
-use super::{cors, fault, headers, rewrite};
+use super::scope::Scope;
+use super::{cors, fault, headers, mirror, rewrite};
 use crate::into_core::error::{At, SpecError};
 use crate::into_core::value::{duration, nothing_else};
 use crate::virtual_service as written;
 
 /// The filters of a rule.
-pub(super) fn filters(written: &written::Filters) -> Result<Filters, SpecError> {
+pub(super) fn filters(written: &written::Filters, scope: &Scope<'_>) -> Result<Filters, SpecError> {
     let timeout = written.timeout.as_deref().map(duration).transpose().at("timeout")?;
     let rewrite = written.rewrite.as_ref().map(rewrite::rewrite).transpose().at("rewrite")?;
     let (rewrite, authority) = rewrite.unwrap_or_default();
@@ -23,7 +24,7 @@ pub(super) fn filters(written: &written::Filters) -> Result<Filters, SpecError> 
         fault: written.fault.as_ref().map(fault::fault).transpose().at("fault")?,
         rewrite,
         edits: Edits { authority: authority.or(edits.authority), ..edits },
-        ..Filters::default()
+        mirrors: mirror::mirrors(written, scope)?,
     })
 }
 

@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tulle_core::retry::{RetryOn, RetryPolicy};
-use tulle_core::route::Action;
 use tulle_core::route::filter::Edits;
 use tulle_core::route::filter::fault::{Abort, Fault};
 use tulle_core::route::filter::headers::HeaderEdits;
 use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::filter::redirect::{RedirectPath, RedirectPort};
 use tulle_core::route::filter::rewrite::Rewrite;
+use tulle_core::route::{Action, Mirror};
 
 use super::*;
 use crate::into_core::tests::{http, refused, virtual_service};
@@ -510,5 +510,90 @@ fn every_field_of_retries_is_read() {
             "TUL3001: spec.http[0].retries.backoff: \"soon\" is not a duration; \
              write numbers with units, such as 500ms, 10s or 1m30s",
         )],
+    );
+}
+
+#[test]
+fn mirrors_are_read_with_their_shares() {
+    let mirror = |host: &str, port, value| {
+        let destination = Destination { service: tulle_core::name::ServiceRef::new("shop", host), port };
+        Mirror { destination, share: percent(value) }
+    };
+    let rows = [
+        (
+            json!({"mirrors": [
+               {"destination": {"host": "dark", "port": {"number": 81}}, "percentage": {"value": 12.5}},
+               {"destination": {"host": "darker"}},
+            ]}),
+            vec![mirror("dark", Some(81), 12.5), mirror("darker", None, 100.0)],
+        ),
+        (json!({"mirror": {"host": "dark"}}), vec![mirror("dark", None, 100.0)]),
+        (json!({"mirror": {"host": "dark"}, "mirrorPercentage": {"value": 0.1}}), vec![mirror("dark", None, 0.1)]),
+        (json!({"mirror": {"host": "dark"}, "mirrorPercentage": {}}), vec![mirror("dark", None, 0.0)]),
+        // The deprecated field, and which of both counts.
+        (json!({"mirror": {"host": "dark"}, "mirrorPercent": 7}), vec![mirror("dark", None, 7.0)]),
+        (
+            json!({"mirror": {"host": "dark"}, "mirrorPercent": 7, "mirrorPercentage": {"value": 8}}),
+            vec![mirror("dark", None, 8.0)],
+        ),
+        (json!({"mirrors": []}), vec![]),
+    ];
+    for (mut written, mirrors) in rows {
+        written["route"] = to_web();
+        let rule = parse(&http(written.clone()));
+        assert_eq!(rule.filters.mirrors, mirrors, "{written}");
+        // What is copied to is a reference like any other.
+        assert_eq!(rule.destinations().count(), 1 + mirrors.len(), "{written}");
+    }
+}
+
+#[test]
+fn mirrors_with_a_mistake() {
+    let mirrors = |mirrors: Value| with("mirrors", mirrors);
+    let older = |mut rule: Value| {
+        rule["route"] = to_web();
+        http(rule)
+    };
+    let dark = json!({"host": "dark"});
+    refused(
+        virtual_service,
+        &[
+            (
+                mirrors(json!([{"destination": dark, "percentage": {"value": 100.5}}])),
+                "TUL3001: spec.http[0].mirrors[0].percentage.value: 100.5 is no percentage; use 0 to 100",
+            ),
+            (
+                mirrors(json!([{"destination": dark}, {"destination": {"host": "dark", "subset": "v1"}}])),
+                "TUL3002: spec.http[0].mirrors[1].destination.subset: is not supported by this release; remove the field",
+            ),
+            (
+                mirrors(json!([{"destination": dark, "share": 1}])),
+                "TUL3002: spec.http[0].mirrors[0].share: is not supported by this release; remove the field",
+            ),
+            (
+                mirrors(json!(vec![json!({"destination": dark}); 9])),
+                "TUL3001: spec.http[0].mirrors: has more than 8 entries; correct the value",
+            ),
+            (
+                older(json!({"mirror": dark, "mirrorPercentage": {"value": -1}})),
+                "TUL3001: spec.http[0].mirrorPercentage.value: -1 is no percentage; use 0 to 100",
+            ),
+            (
+                older(json!({"mirror": dark, "mirrorPercent": 101})),
+                "TUL3001: spec.http[0].mirrorPercent: 101 is no percentage; use 0 to 100",
+            ),
+            (
+                older(json!({"mirrorPercent": 1})),
+                "TUL3003: spec.http[0].mirrorPercent: is a share and there is no mirror; give mirror, or remove the share",
+            ),
+            (
+                older(json!({"mirror": dark, "mirrors": [{"destination": dark}]})),
+                "TUL3001: spec.http[0].mirror: has both mirror and mirrors; move it into mirrors",
+            ),
+            (
+                http(json!({"redirect": {"uri": "/x"}, "mirror": dark})),
+                "TUL3001: spec.http[0].mirror: nothing is forwarded that could be mirrored; remove it, or give a route",
+            ),
+        ],
     );
 }

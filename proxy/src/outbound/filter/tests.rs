@@ -1,5 +1,7 @@
 //! What rules do to requests and answers, over real sockets: a caller, two proxies with mutual TLS between them, applications.
 
+mod mirrors;
+
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
