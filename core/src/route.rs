@@ -1,6 +1,7 @@
 //! Which rule answers a request: the first whose conditions fit, in the order of the VirtualServices' precedence (`rank`).
 
 mod action;
+pub mod delegate;
 pub mod filter;
 mod matcher;
 mod rank;
@@ -11,6 +12,7 @@ mod source;
 use std::sync::Arc;
 
 pub use action::{Action, Branch};
+pub use delegate::Delegate;
 pub use filter::Filters;
 pub use filter::mirror::Mirror;
 pub use matcher::{FullRegex, HeaderMatch, Match, PatternError, QueryMatch, StringMatch};
@@ -67,6 +69,8 @@ pub struct Rule<D> {
     pub name: Arc<str>,
     /// Conditions, any of which is enough. Empty: every request.
     pub matches: Vec<Match>,
+    /// The same of the rules that delegate to this one, outermost first: each must hold as well.
+    pub within: Vec<Vec<Match>>,
     /// Where it goes.
     pub action: Action<D>,
     /// What is done to it on the way.
@@ -98,13 +102,27 @@ impl<D> RouteTable<D> {
 
 impl<D> Rule<D> {
     fn fits(&self, request: &impl RequestView) -> bool {
-        self.matches.is_empty() || self.matches.iter().any(|condition| condition.fits(request))
+        let holds = |any: &Vec<Match>| any.is_empty() || any.iter().any(|condition| condition.fits(request));
+        holds(&self.matches) && self.within.iter().all(holds)
     }
 
-    /// What of the path the condition fixed that the request fits: a rule without a condition on the path takes every path that
-    /// begins with a slash.
+    /// Whether it takes every request.
+    pub fn takes_all(&self) -> bool {
+        self.matches.is_empty() && self.within.iter().all(Vec::is_empty)
+    }
+
+    /// The object that the rule stands for.
+    pub fn delegate(&self) -> Option<&Delegate> {
+        if let Action::Delegate(to) = &self.action { Some(to) } else { None }
+    }
+
+    /// What of the path the condition fixed that the request fits, its own before those it stands within: a rule without a condition
+    /// on the path takes every path that begins with a slash.
     pub fn matched(&self, request: &impl RequestView) -> Matched {
-        match self.matches.iter().find(|condition| condition.fits(request)).and_then(|fit| fit.uri.as_ref()) {
+        fn uri<'a>(any: &'a [Match], request: &impl RequestView) -> Option<&'a StringMatch> {
+            any.iter().find(|condition| condition.fits(request))?.uri.as_ref()
+        }
+        match uri(&self.matches, request).or_else(|| self.within.iter().rev().find_map(|any| uri(any, request))) {
             Some(StringMatch::Prefix(prefix)) => Matched::Prefix(prefix.len()),
             Some(StringMatch::Exact(_) | StringMatch::Regex(_)) => Matched::Whole,
             None => Matched::Prefix(1),
@@ -115,21 +133,15 @@ impl<D> Rule<D> {
     where
         D: Clone,
     {
-        let matches: Vec<Match> = self
-            .matches
-            .iter()
-            .filter(|condition| condition.port.is_none_or(|wanted| wanted == caller.port))
-            .filter(|condition| condition.source.as_ref().is_none_or(|source| source.fits(caller)))
-            .map(|condition| Match { port: None, source: None, ..condition.clone() })
-            .collect();
-        let unreachable = matches.is_empty() && !self.matches.is_empty();
-        (!unreachable).then(|| Rule { matches, ..self.clone() })
+        let matches = seen_by(&self.matches, caller)?;
+        let within = self.within.iter().map(|any| seen_by(any, caller)).collect::<Option<_>>()?;
+        Some(Rule { matches, within, ..self.clone() })
     }
 
     /// Whether it depends on the labels of who calls.
     pub fn asks_labels(&self) -> bool {
         let asks = |condition: &Match| condition.source.as_ref().is_some_and(|source| !source.labels.is_empty());
-        self.matches.iter().any(asks)
+        self.matches.iter().chain(self.within.iter().flatten()).any(asks)
     }
 
     /// Every destination the rule may send a request to.
@@ -142,10 +154,22 @@ impl<D> Rule<D> {
         Rule {
             name: self.name,
             matches: self.matches,
+            within: self.within,
             action: self.action.map(&mut to),
             filters: self.filters.map(&mut to),
         }
     }
+}
+
+/// What a caller sees of conditions; `None`: none of them can hold.
+fn seen_by(conditions: &[Match], caller: &Caller<'_>) -> Option<Vec<Match>> {
+    let seen: Vec<Match> = conditions
+        .iter()
+        .filter(|condition| condition.port.is_none_or(|wanted| wanted == caller.port))
+        .filter(|condition| condition.source.as_ref().is_none_or(|source| source.fits(caller)))
+        .map(|condition| Match { port: None, source: None, ..condition.clone() })
+        .collect();
+    (conditions.is_empty() || !seen.is_empty()).then_some(seen)
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ pub enum Reason {
     ResolvedRefs,
     /// ResolvedRefs, false: no such Service.
     ServiceNotFound,
+    /// ResolvedRefs, false: no VirtualService of this name to delegate to.
+    DelegateNotFound,
     /// ResolvedRefs, false: the Service has no such port.
     PortNotFound,
     /// ResolvedRefs, false: a backend with weight has no ready endpoint; the others hold its share.
@@ -84,6 +86,7 @@ impl Reason {
             Reason::NotPermitted => "NotPermitted",
             Reason::ResolvedRefs => "ResolvedRefs",
             Reason::ServiceNotFound => "ServiceNotFound",
+            Reason::DelegateNotFound => "DelegateNotFound",
             Reason::PortNotFound => "PortNotFound",
             Reason::BackendUnavailable => "BackendUnavailable",
             Reason::RefNotPermitted => "RefNotPermitted",

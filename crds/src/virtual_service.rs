@@ -5,6 +5,7 @@
 
 mod condition;
 mod cors;
+mod delegate;
 mod destination;
 mod fault;
 mod filter;
@@ -14,6 +15,7 @@ mod rewrite;
 
 pub use condition::{HttpMatch, StringMatch};
 pub use cors::CorsPolicy;
+pub use delegate::Delegate;
 pub use destination::{Destination, PortSelector, RouteDestination};
 pub use fault::{Abort, Delay, Fault, Percent};
 pub use filter::{Filters, Mirror, Retries};
@@ -60,8 +62,10 @@ use crate::schema::{HOST_MAX, HOST_PATTERN, Rule, cel, items, keyed_by};
 #[serde(rename_all = "camelCase")]
 pub struct VirtualServiceSpec {
     /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name. For a
-    /// service of another namespace the routes are for callers in this namespace only, and replace that namespace's own.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = HOST_MAX)), transform = items(HOST_PATTERN))]
+    /// service of another namespace the routes are for callers in this namespace only, and replace that namespace's own. Absent: other
+    /// objects use these routes by `delegate`, and nobody else.
+    #[schemars(length(max = 16), inner(length(min = 1, max = HOST_MAX)), transform = items(HOST_PATTERN))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
 
     /// Which gateways serve these routes: `mesh`, which is every sidecar and has to be among them. This release serves no other.
@@ -69,7 +73,8 @@ pub struct VirtualServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateways: Vec<String>,
 
-    /// Namespaces whose proxies follow these routes: `.` is this one, `*` or nothing at all is every one.
+    /// Namespaces whose proxies follow these routes, or, without `hosts`, whose objects may delegate to them: `.` is this one, `*` or
+    /// nothing at all is every one.
     #[schemars(length(max = 64), inner(length(min = 1, max = 63)), transform = items(EXPORT_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub export_to: Vec<String>,
@@ -90,7 +95,7 @@ const LATER_SPEC: Later = &[("tls", Shape::Objects), ("tcp", Shape::Objects), ("
 
 /// One rule: which requests, and what happens to them.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_HTTP), transform = cel(HTTP_RULES))]
+#[schemars(transform = refuse(&[]), transform = cel(HTTP_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRoute {
     /// A name for logs, metrics and status; the position is used where it is absent.
@@ -116,6 +121,11 @@ pub struct HttpRoute {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_response: Option<DirectResponse>,
 
+    /// The rules of another VirtualService decide, instead of `route`. What this rule says of requests and answers on the way holds
+    /// where those rules say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<Delegate>,
+
     /// What is done to requests and answers on the way.
     #[serde(flatten)]
     pub filters: Filters,
@@ -127,8 +137,9 @@ pub struct HttpRoute {
 
 const HTTP_RULES: &[Rule] = &[
     Rule {
-        holds: "(has(self.route) ? 1 : 0) + (has(self.redirect) ? 1 : 0) + (has(self.directResponse) ? 1 : 0) == 1",
-        message: "TUL3003: has not exactly one of route, redirect and directResponse; give exactly one",
+        holds: "(has(self.route) ? 1 : 0) + (has(self.redirect) ? 1 : 0) + (has(self.directResponse) ? 1 : 0) + \
+                (has(self.delegate) ? 1 : 0) == 1",
+        message: "TUL3003: has not exactly one of route, redirect, directResponse and delegate; give exactly one",
         field: "",
     },
     Rule {
@@ -137,7 +148,7 @@ const HTTP_RULES: &[Rule] = &[
         field: ".route",
     },
     Rule {
-        holds: "!has(self.rewrite) || has(self.route)",
+        holds: "!has(self.rewrite) || has(self.route) || has(self.delegate)",
         message: "TUL3001: nothing is forwarded that could be rewritten; remove rewrite, or give a route",
         field: ".rewrite",
     },
@@ -147,7 +158,7 @@ const HTTP_RULES: &[Rule] = &[
         field: ".mirror",
     },
     Rule {
-        holds: "has(self.route) || !has(self.mirror) && (!has(self.mirrors) || size(self.mirrors) == 0)",
+        holds: "has(self.route) || has(self.delegate) || !has(self.mirror) && (!has(self.mirrors) || size(self.mirrors) == 0)",
         message: "TUL3001: nothing is forwarded that could be mirrored; remove the mirrors, or give a route",
         field: "",
     },
@@ -163,8 +174,6 @@ const HTTP_RULES: &[Rule] = &[
         field: ".redirect",
     },
 ];
-
-const LATER_HTTP: Later = &[("delegate", Shape::Object)];
 
 /// What the operator found.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

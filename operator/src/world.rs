@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tulle_core::route::delegate::DEPTH_MAX;
 use tulle_crds::{MeshEndpoint, MeshPolicy, MeshService, TrafficSplit, VirtualService};
 
 mod abroad;
@@ -201,8 +202,10 @@ pub struct World {
     pub bound: Option<BTreeSet<Name>>,
     /// The same for the trust bundle.
     pub bundle_bound: Option<BTreeSet<Name>>,
-    /// Who refers to another namespace.
+    /// Who refers to Services of another namespace.
     abroad: abroad::Abroad,
+    /// Who delegates to one.
+    delegating: abroad::Abroad,
     /// Namespace of the control plane, whose policies are for the whole mesh.
     system_namespace: Option<Name>,
 }
@@ -241,14 +244,7 @@ impl World {
                     dirty.insert(Key::TrafficSplit(of));
                 }
             }
-            Change::VirtualService(of, service) => {
-                let tenant = self.tenants.entry(Arc::clone(&of.namespace)).or_default();
-                if replace_newer(&mut tenant.virtual_services, &of.name, service) {
-                    self.abroad.note(&of, tenant.virtual_services.get(&of.name));
-                    tenant.dirty_routes(&of.namespace, dirty); // as among splits
-                    dirty.insert(Key::VirtualService(of));
-                }
-            }
+            Change::VirtualService(of, service) => self.virtual_service(of, service, dirty),
             Change::MeshPolicy(of, policy) => {
                 let tenant = self.tenant_mut(&of.namespace);
                 if replace_newer(&mut tenant.mesh_policies, &of.name, policy) {
@@ -351,6 +347,27 @@ impl World {
             self.dirty_mesh_wide(dirty);
         }
         dirty.insert(Key::Pod(of));
+    }
+
+    fn virtual_service(&mut self, of: Ref, service: Option<Arc<VirtualService>>, dirty: &mut BTreeSet<Key>) {
+        let tenant = self.tenants.entry(Arc::clone(&of.namespace)).or_default();
+        if !replace_newer(&mut tenant.virtual_services, &of.name, service) {
+            return;
+        }
+        let object = tenant.virtual_services.get(&of.name);
+        self.abroad.note(&of, abroad::hosts(object));
+        self.delegating.note(&of, abroad::delegates(object));
+        // Conflicts are among neighbours, and so are most delegations; others are followed from namespace to namespace.
+        let mut concerned = BTreeSet::from([Arc::clone(&of.namespace)]);
+        for _ in 0..DEPTH_MAX {
+            let more: Vec<Name> =
+                concerned.iter().flat_map(|namespace| self.delegating.referring(namespace)).cloned().collect();
+            concerned.extend(more);
+        }
+        for (namespace, tenant) in concerned.iter().filter_map(|name| self.tenants.get_key_value(name)) {
+            tenant.dirty_routes(namespace, dirty);
+        }
+        dirty.insert(Key::VirtualService(of));
     }
 
     fn rebound(

@@ -109,6 +109,7 @@ fn catalog(port: u16, pod: SocketAddr) -> anyhow::Result<Service> {
     let rule = |name: &str, matches, weights: &[(&str, u32)]| Rule {
         name: Arc::from(name),
         matches: vec![matches],
+        within: Vec::new(),
         action: route::Action::forward(
             Split::new(weights.iter().map(|(name, weight)| (destination(name), Weight(*weight))))
                 .expect("the weights are not all zero"),

@@ -196,6 +196,7 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
     let rules = rules.into_iter().map(|Rules { timeout, retry }| Rule {
         name: "test".into(),
         matches: vec![],
+        within: Vec::new(),
         action: Action::to(Arc::clone(&direct)),
         filters: Filters { timeout, retry, ..Filters::default() },
     });

@@ -1,6 +1,7 @@
 //! What a rule decides: where a request that fits goes.
 
 use super::Destination;
+use super::delegate::Delegate;
 use super::filter::Edits;
 use super::filter::direct::DirectResponse;
 use super::filter::redirect::Redirect;
@@ -15,6 +16,8 @@ pub enum Action<D = Destination> {
     Redirect(Redirect),
     /// It is answered by the rule.
     Answer(DirectResponse),
+    /// The rules of another object decide. Where they [cannot be followed](super::delegate), it has no route.
+    Delegate(Delegate),
 }
 
 /// One of the ways a rule may send a request.
@@ -41,7 +44,7 @@ impl<D> Action<D> {
     pub fn destinations(&self) -> impl Iterator<Item = &D> {
         let split = match self {
             Action::Forward(split) => Some(split),
-            Action::Redirect(_) | Action::Answer(_) => None,
+            Action::Redirect(_) | Action::Answer(_) | Action::Delegate(_) => None,
         };
         split.into_iter().flat_map(Split::entries).map(|(branch, _)| &branch.destination)
     }
@@ -53,6 +56,7 @@ impl<D> Action<D> {
             }
             Action::Redirect(redirect) => Action::Redirect(redirect),
             Action::Answer(answer) => Action::Answer(answer),
+            Action::Delegate(to) => Action::Delegate(to),
         }
     }
 }

@@ -43,6 +43,17 @@ pub struct Filters<D = Destination> {
     pub edits: Edits,
     /// Who receives copies of what is forwarded.
     pub mirrors: Vec<Mirror<D>>,
+    /// What the author switched off, against what a rule that delegates to this one would give it.
+    pub off: Off,
+}
+
+/// Filters that are off on purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Off {
+    /// `timeout: 0s`.
+    pub timeout: bool,
+    /// `retries` with 0 attempts.
+    pub retry: bool,
 }
 
 /// What is changed of the head of a request and of its answer. Cheap to clone: a request keeps it until it was answered.
@@ -66,6 +77,7 @@ impl<D> Default for Filters<D> {
             rewrite: None,
             edits: Edits::default(),
             mirrors: Vec::new(),
+            off: Off::default(),
         }
     }
 }
@@ -81,6 +93,35 @@ impl<D> Filters<D> {
             rewrite: self.rewrite,
             edits: self.edits,
             mirrors: self.mirrors.into_iter().map(|mirror| mirror.map(&mut to)).collect(),
+            off: self.off,
+        }
+    }
+
+    /// These filters, and where one is absent that of the rule which delegates to this one. As in Istio each counts as a whole: header
+    /// lines of both are not mixed, nor are the parts of a rewrite.
+    #[must_use]
+    pub fn or(self, outer: &Filters<D>) -> Filters<D>
+    where
+        D: Clone,
+    {
+        let rewrites = self.rewrite.is_some() || self.edits.authority.is_some();
+        let edits = self.edits.request.is_some() || self.edits.response.is_some();
+        let (heads, lines) =
+            (if rewrites { &self.edits } else { &outer.edits }, if edits { &self.edits } else { &outer.edits });
+        let edits = Edits {
+            authority: heads.authority.clone(),
+            request: lines.request.clone(),
+            response: lines.response.clone(),
+        };
+        Filters {
+            timeout: if self.off.timeout { None } else { self.timeout.or(outer.timeout) },
+            retry: if self.off.retry { None } else { self.retry.or_else(|| outer.retry.clone()) },
+            cors: self.cors.or_else(|| outer.cors.clone()),
+            fault: self.fault.or(outer.fault),
+            rewrite: if rewrites { self.rewrite } else { outer.rewrite.clone() },
+            edits,
+            mirrors: if self.mirrors.is_empty() { outer.mirrors.clone() } else { self.mirrors },
+            off: self.off,
         }
     }
 }

@@ -17,6 +17,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::delegate::{Delegate, compose};
 use super::{
     Action, Caller, Filters, FullRegex, HeaderMatch, Match, Rank, RequestView, Rule, SourceMatch, StringMatch, merge,
 };
@@ -61,6 +62,8 @@ struct Author {
     namespace: &'static str,
     name: &'static str,
     rules: Vec<Vec<Condition>>,
+    /// Its last rule stands for these of another object.
+    delegate: Vec<Vec<Condition>>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,12 +109,22 @@ fn reference(authors: &[Author], request: &Request) -> Option<String> {
             for condition in conditions {
                 fits = fits || holds(condition, request);
             }
+            let delegates = index + 1 == author.rules.len() && !author.delegate.is_empty();
+            if fits && delegates {
+                fits =
+                    author.delegate.iter().any(|inner| inner.is_empty() || inner.iter().any(|one| holds(one, request)));
+            }
             if fits && chosen.is_none_or(|(other, at)| stands_before(author, index, other, at)) {
                 chosen = Some((author, index));
             }
         }
     }
-    chosen.map(|(author, index)| name_of(author, index))
+    let (author, index) = chosen?;
+    if index + 1 < author.rules.len() || author.delegate.is_empty() {
+        return Some(name_of(author, index));
+    }
+    let mut inner = author.delegate.iter().map(|inner| inner.is_empty() || inner.iter().any(|one| holds(one, request)));
+    Some(format!("delegate[{}]", inner.position(|fits| fits).expect("it was chosen for one")))
 }
 
 fn stands_before(author: &Author, index: usize, other: &Author, at: usize) -> bool {
@@ -207,13 +220,26 @@ fn name_of(author: &Author, index: usize) -> String {
 fn engine(authors: &[Author]) -> super::RouteTable<()> {
     merge(authors.iter().map(|author| {
         let rank = Rank { created: author.created, namespace: author.namespace.into(), name: author.name.into() };
-        let rule = |(index, conditions): (usize, &Vec<Condition>)| Rule {
-            name: name_of(author, index).into(),
+        let rule = |name: String, conditions: &Vec<Condition>, action| Rule {
+            name: name.into(),
             matches: conditions.iter().map(read).collect(),
-            action: Action::to(()),
+            within: Vec::new(),
+            action,
             filters: Filters::default(),
         };
-        (rank, author.rules.iter().enumerate().map(rule).collect())
+        let own = Delegate { namespace: author.namespace.into(), name: author.name.into() };
+        let other = Delegate { namespace: author.namespace.into(), name: "delegate".into() };
+        let inner = author.delegate.iter().enumerate();
+        let inner: Vec<_> =
+            inner.map(|(index, conditions)| rule(format!("delegate[{index}]"), conditions, Action::to(()))).collect();
+        let action = |index| match index + 1 == author.rules.len() && !inner.is_empty() {
+            true => Action::Delegate(other.clone()),
+            false => Action::to(()),
+        };
+        let rules = author.rules.iter().enumerate();
+        let rules: Vec<_> =
+            rules.map(|(index, conditions)| rule(name_of(author, index), conditions, action(index))).collect();
+        (rank, compose(own, &rules, |_, _| Ok(&inner)).rules)
     }))
 }
 
@@ -317,14 +343,15 @@ fn condition() -> impl Strategy<Value = Condition> {
 
 /// No two of one name, as in a cluster.
 fn authors() -> impl Strategy<Value = Vec<Author>> {
-    let author = (0i64..3, select(NAMESPACES), select(OBJECTS), vec(vec(condition(), 0..4), 0..5));
+    let rules = |most| vec(vec(condition(), 0..4), 0..most);
+    let author = (0i64..3, select(NAMESPACES), select(OBJECTS), rules(5), rules(3));
     vec(author, 0..4).prop_map(|authors| {
         let mut names = Vec::new();
         let mut all = Vec::new();
-        for (created, namespace, name, rules) in authors {
+        for (created, namespace, name, rules, delegate) in authors {
             if !names.contains(&(namespace, name)) {
                 names.push((namespace, name));
-                all.push(Author { created, namespace, name, rules });
+                all.push(Author { created, namespace, name, rules, delegate });
             }
         }
         all

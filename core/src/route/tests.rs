@@ -51,7 +51,7 @@ fn uri(matcher: StringMatch) -> Match {
 }
 
 fn rule(name: &str, matches: Vec<Match>) -> Rule<u32> {
-    Rule { name: name.into(), matches, action: Action::to(0), filters: Filters::default() }
+    Rule { name: name.into(), matches, within: Vec::new(), action: Action::to(0), filters: Filters::default() }
 }
 
 fn selected(table: &RouteTable<u32>, request: &Request) -> Option<String> {

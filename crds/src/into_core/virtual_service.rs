@@ -2,6 +2,7 @@
 
 mod condition;
 mod cors;
+mod delegate;
 mod destination;
 mod fault;
 mod filter;
@@ -29,9 +30,10 @@ use crate::virtual_service as written;
 pub struct VirtualService {
     /// Precedence among VirtualServices of one host.
     pub rank: Rank,
-    /// The services its rules apply to. Those of other namespaces only for callers in this object's own.
+    /// The services its rules apply to. Those of other namespaces only for callers in this object's own. None: it is there to be
+    /// delegated to.
     pub hosts: Vec<ServiceRef>,
-    /// Its rules in order.
+    /// Its rules in order, as written; see [`composed`](Self::composed).
     pub rules: Vec<Rule<Destination>>,
     /// Whose proxies follow them.
     pub export: Export,
@@ -81,9 +83,6 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
 }
 
 fn hosts(spec: &written::VirtualServiceSpec, ctx: &Ctx, namespace: &Namespace) -> Result<Vec<ServiceRef>, SpecError> {
-    if spec.hosts.is_empty() {
-        return Err(SpecError::new(Code::MissingField, "lists no host").under("hosts"));
-    }
     let hosts = each("hosts", &spec.hosts, |host| ctx.service(host, namespace))?;
     let mut seen = BTreeSet::new();
     match hosts.iter().position(|host| !seen.insert(host)) {
@@ -134,32 +133,35 @@ fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Rul
         .map(|(m, _)| m)
         .collect();
     let action = action(route, &matches, scope)?;
-    if filters.rewrite.is_some() && !matches!(action, Action::Forward(_)) {
+    if filters.rewrite.is_some() && !matches!(action, Action::Forward(_) | Action::Delegate(_)) {
         return Err(SpecError::new(Code::InvalidValue, "nothing is forwarded that could be rewritten")
             .remedy("remove it, or give a route")
             .under("rewrite"));
     }
-    if !filters.mirrors.is_empty() && !matches!(action, Action::Forward(_)) {
+    if !filters.mirrors.is_empty() && !matches!(action, Action::Forward(_) | Action::Delegate(_)) {
         let field = if route.filters.mirror.is_some() { "mirror" } else { "mirrors" };
         return Err(SpecError::new(Code::InvalidValue, "nothing is forwarded that could be mirrored")
             .remedy("remove it, or give a route")
             .under(field));
     }
-    Ok(Rule { name: name.into(), matches, action, filters })
+    Ok(Rule { name: name.into(), matches, within: Vec::new(), action, filters })
 }
 
-/// What the rule decides: exactly one of three.
+/// What the rule decides: exactly one of four.
 fn action(route: &written::HttpRoute, matches: &[Match], scope: &Scope<'_>) -> Result<Action<Destination>, SpecError> {
-    let choices = "route, redirect and directResponse";
-    match (route.route.as_slice(), &route.redirect, &route.direct_response) {
-        ([], None, None) => Err(SpecError::new(Code::MissingField, format!("has none of {choices}"))),
-        ([], Some(written), None) => {
+    let choices = "route, redirect, directResponse and delegate";
+    match (route.route.as_slice(), &route.redirect, &route.direct_response, &route.delegate) {
+        ([], None, None, None) => Err(SpecError::new(Code::MissingField, format!("has none of {choices}"))),
+        ([], Some(written), None, None) => {
             let has_prefix = |condition: &Match| matches!(condition.uri, Some(StringMatch::Prefix(_)));
             let prefixes = !matches.is_empty() && matches.iter().all(has_prefix);
             Ok(Action::Redirect(redirect::redirect(written, prefixes).at("redirect")?))
         }
-        ([], None, Some(written)) => Ok(Action::Answer(redirect::direct(written).at("directResponse")?)),
-        (branches, None, None) => Ok(Action::Forward(destination::branches(branches, scope)?)),
+        ([], None, Some(written), None) => Ok(Action::Answer(redirect::direct(written).at("directResponse")?)),
+        ([], None, None, Some(written)) => {
+            Ok(Action::Delegate(delegate::delegate(written, scope.namespace).at("delegate")?))
+        }
+        (branches, None, None, None) => Ok(Action::Forward(destination::branches(branches, scope)?)),
         _ => Err(SpecError::new(Code::InvalidValue, format!("has more than one of {choices}"))),
     }
     .map_err(|error| if error.path.is_empty() { error.remedy("give exactly one") } else { error })

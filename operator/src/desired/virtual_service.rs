@@ -1,15 +1,18 @@
 //! The status of a VirtualService: whether its rules are understood and lead somewhere.
 
+mod delegates;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tulle_core::codes::Code;
 use tulle_core::name::ServiceRef;
-use tulle_core::route::{Export, Rank, Rule};
+use tulle_core::route::delegate::Composed;
+use tulle_core::route::{Destination, Export, Rank, Rule};
 use tulle_crds::into_core::{self, Ctx, parse_virtual_service};
 use tulle_crds::status::{ConditionType, Finding, Reason};
-use tulle_crds::{VirtualServiceSpec, VirtualServiceStatus};
+use tulle_crds::{VirtualService, VirtualServiceSpec, VirtualServiceStatus};
 
 use super::report::{self, conclude, sentence};
 use super::{Plan, Settings};
@@ -25,26 +28,43 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
     let object = tenant.virtual_services.get(&of.name)?;
     let ctx = Ctx::new(settings.cluster_domain.as_str());
     let parsed = parse_virtual_service(object, &ctx);
-    let winner = parsed.as_ref().ok().and_then(|routes| Winner::over(routes, tenant, &ctx));
+    let winner = parsed.as_ref().ok().and_then(|routes| Winner::over(routes, tenant, world, &ctx));
     let findings = match (&parsed, &winner) {
         (Err(error), _) => report::refused(error.finding()),
         (Ok(routes), Some(winner)) => report::refused(winner.finding(routes)),
-        (Ok(routes), None) => vec![
-            Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec, routes)),
-            references(routes, world),
-            report::programmed(&of.namespace, &services(routes), tenant, world),
-        ],
+        (Ok(routes), None) => findings(routes, object, tenant, world, &ctx),
     };
     let previous = object.status.as_ref();
     let (conditions, notes) = conclude(&**object, previous.map_or(&[], |status| &status.conditions), &findings, now);
     let status = VirtualServiceStatus {
         observed_generation: object.metadata.generation,
         conditions,
-        hosts: Some(shown(&object.spec.hosts)),
+        hosts: (!object.spec.hosts.is_empty()).then(|| shown(&object.spec.hosts)),
         rules: i64::try_from(object.spec.http.len()).ok(),
         winner: winner.map(|winner| winner.name()),
     };
     report::write(Key::VirtualService(of.clone()), object, &status, previous, notes)
+}
+
+/// What is said of an object that can be read and is not held back by another.
+fn findings(
+    routes: &into_core::VirtualService,
+    object: &VirtualService,
+    tenant: &Tenant,
+    world: &World,
+    ctx: &Ctx,
+) -> Vec<Finding> {
+    let composed = delegates::composed(routes, world, ctx);
+    let broken = delegates::broken(routes, &composed);
+    let broken = match broken {
+        Some(broken) if broken.kind == ConditionType::Accepted => return report::refused(broken),
+        broken => broken,
+    };
+    vec![
+        Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec, routes)),
+        broken.unwrap_or_else(|| references(routes, world)),
+        report::programmed(&routes.rank.namespace, &services(routes, &composed), tenant, world),
+    ]
 }
 
 /// An older object that takes every request before this one is asked.
@@ -58,14 +78,14 @@ struct Winner {
 
 impl Winner {
     /// The one over all of an object's hosts: where only some are taken, the object still decides for the others.
-    fn over(routes: &into_core::VirtualService, tenant: &Tenant, ctx: &Ctx) -> Option<Winner> {
+    fn over(routes: &into_core::VirtualService, tenant: &Tenant, world: &World, ctx: &Ctx) -> Option<Winner> {
         let all = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, ctx).ok());
         let mut older: Vec<_> = all.filter(|other| other.rank < routes.rank && reaches(other, routes)).collect();
         older.sort_by(|a, b| a.rank.cmp(&b.rank));
         let over = |host: &ServiceRef| {
             older.iter().filter(|other| other.hosts.contains(host)).find_map(|other| {
-                let rule = other.rules.iter().find(|rule| rule.matches.is_empty())?;
-                Some(Winner { rank: other.rank.clone(), rule: Arc::clone(&rule.name) })
+                let rule = delegates::composed(other, world, ctx).rules.into_iter().find(Rule::takes_all)?;
+                Some(Winner { rank: other.rank.clone(), rule: rule.name })
             })
         };
         routes.hosts.iter().map(over).reduce(|first, next| next.and(first)).flatten()
@@ -95,6 +115,9 @@ fn reaches(other: &into_core::VirtualService, routes: &into_core::VirtualService
 fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> String {
     let mut said = "understood".to_owned();
     let home = &routes.rank.namespace;
+    if routes.hosts.is_empty() {
+        said.push_str("; it has no hosts, so other objects use its rules by delegate, and nobody else");
+    }
     if let Some(host) = routes.hosts.iter().find(|host| host.namespace != *home) {
         // Writing to a String cannot fail.
         let _ = write!(said, "; for callers in {home} only, whose calls to {host} no rule of {} sees", host.namespace);
@@ -107,8 +130,8 @@ fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> St
     said
 }
 
-fn services(routes: &into_core::VirtualService) -> Vec<&ServiceRef> {
-    let destinations = routes.rules.iter().flat_map(Rule::destinations).map(|destination| &destination.service);
+fn services<'a>(routes: &'a into_core::VirtualService, composed: &'a Composed<Destination>) -> Vec<&'a ServiceRef> {
+    let destinations = composed.rules.iter().flat_map(Rule::destinations).map(|destination| &destination.service);
     routes.hosts.iter().chain(destinations).collect()
 }
 

@@ -13,23 +13,36 @@ pub(super) struct Abroad(BTreeMap<Name, BTreeSet<Ref>>);
 
 impl Abroad {
     /// Takes what an object refers to now; `None`: it is gone.
-    pub(super) fn note(&mut self, of: &Ref, object: Option<&Arc<VirtualService>>) {
+    pub(super) fn note(&mut self, of: &Ref, namespaces: impl Iterator<Item = String>) {
         self.0.retain(|_, referring| {
             referring.remove(of);
             !referring.is_empty()
         });
-        // Destinations are of the object's own namespace or of those of its hosts.
-        for host in object.iter().flat_map(|object| &object.spec.hosts) {
-            if let Some(namespace) = namespace_of(host).filter(|namespace| **namespace != *of.namespace) {
-                self.0.entry(namespace.into()).or_default().insert(of.clone());
-            }
+        for namespace in namespaces.filter(|namespace| **namespace != *of.namespace) {
+            self.0.entry(namespace.into()).or_default().insert(of.clone());
         }
+    }
+
+    /// The namespaces from which one is referred to.
+    pub(super) fn referring(&self, namespace: &str) -> impl Iterator<Item = &Name> {
+        self.0.get(namespace).into_iter().flatten().map(|of| &of.namespace)
     }
 
     /// What has to be decided anew because something of a namespace changed.
     pub(super) fn dirty(&self, namespace: &Name, dirty: &mut BTreeSet<Key>) {
         dirty.extend(self.0.get(namespace).into_iter().flatten().cloned().map(Key::VirtualService));
     }
+}
+
+/// Namespaces of Services. Destinations are of the object's own namespace or of those of its hosts.
+pub(super) fn hosts(object: Option<&Arc<VirtualService>>) -> impl Iterator<Item = String> {
+    object.into_iter().flat_map(|object| &object.spec.hosts).filter_map(|host| namespace_of(host))
+}
+
+/// Namespaces of objects that it delegates to.
+pub(super) fn delegates(object: Option<&Arc<VirtualService>>) -> impl Iterator<Item = String> {
+    let rules = object.into_iter().flat_map(|object| &object.spec.http);
+    rules.filter_map(|rule| rule.delegate.as_ref()?.namespace.clone())
 }
 
 /// The namespace that a host names, as far as it is written; whether it is a host at all is for the parser to say.

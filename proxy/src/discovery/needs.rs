@@ -39,7 +39,9 @@ pub(crate) fn plan(store: &Store, addresses: &Addresses, home: &Home) -> Plan {
                 let namespace = &service.namespace;
                 plan.whole(namespace, Kind::VirtualService);
                 plan.whole(namespace, Kind::TrafficSplit);
-                for ServiceRef { namespace, name } in services(store, service, &home.namespace) {
+                let needed = needed(store, service, &home.namespace);
+                needed.delegates.iter().for_each(|namespace| plan.whole(namespace, Kind::VirtualService));
+                for ServiceRef { namespace, name } in needed.services {
                     plan.whole(&namespace, Kind::TrafficSplit);
                     plan.name(&namespace, Kind::MeshService, &name);
                     plan.name(&namespace, Kind::EndpointSlice, &name);
@@ -59,11 +61,13 @@ pub(crate) fn known(store: &Store, service: &ServiceRef, home: &Namespace) -> bo
             world.splits.initialised() && world.services.covers(&of.name) && world.slices.covers(&of.name)
         })
     };
-    let rules = || store.routes_for(service, home).into_iter().flat_map(|route| &route.rules);
-    routes(&service.namespace)
-        && routes(home)
-        && (store.labels().is_some() || !rules().any(Rule::asks_labels))
-        && services(store, service, home).iter().all(answers)
+    if !routes(&service.namespace) || !routes(home) {
+        return false;
+    }
+    let needed = needed(store, service, home);
+    needed.delegates.iter().all(routes)
+        && (store.labels().is_some() || !needed.labels)
+        && needed.services.iter().all(answers)
 }
 
 /// The addresses whose Service or pod is gone, or has another address now.
@@ -89,11 +93,26 @@ fn has(record: &super::records::ServiceRecord, address: IpAddr) -> bool {
     record.cluster_ips.contains(&address.to_canonical())
 }
 
-/// The Services whose endpoints may answer for this one to callers at home, itself included.
-fn services(store: &Store, service: &ServiceRef, home: &Namespace) -> BTreeSet<ServiceRef> {
+/// What decides about a Service beside itself.
+struct Needed {
+    /// The Services whose endpoints may answer for it, itself included.
+    services: BTreeSet<ServiceRef>,
+    /// Namespaces of objects that its rules delegate to.
+    delegates: BTreeSet<Namespace>,
+    /// Whether the labels of the pod matter.
+    labels: bool,
+}
+
+/// What decides about a Service for callers at home.
+fn needed(store: &Store, service: &ServiceRef, home: &Namespace) -> Needed {
     let mut hosts = BTreeSet::from([service.clone()]);
+    let mut delegates = BTreeSet::new();
+    let mut labels = false;
     for route in store.routes_for(service, home) {
-        hosts.extend(destinations(route).cloned());
+        let composed = store.composed(route);
+        hosts.extend(destinations(&composed.rules).cloned());
+        delegates.extend(composed.met.into_iter().map(|delegate| delegate.namespace));
+        labels |= composed.rules.iter().any(Rule::asks_labels);
     }
     let mut all = hosts.clone();
     for host in &hosts {
@@ -101,5 +120,5 @@ fn services(store: &Store, service: &ServiceRef, home: &Namespace) -> BTreeSet<S
             all.extend(split.backends.iter().map(|(backend, _)| backend.clone()));
         }
     }
-    all
+    Needed { services: all, delegates, labels }
 }

@@ -2,7 +2,7 @@
 
 use tulle_core::authz::{Policy, PolicyName};
 use tulle_core::name::ServiceRef;
-use tulle_core::route::Rule;
+use tulle_core::route::{Destination, Rule};
 use tulle_crds::into_core::{
     Ctx, SpecError, TrafficSplit, VirtualService, parse_mesh_policy, parse_traffic_split, parse_virtual_service,
 };
@@ -51,8 +51,8 @@ impl Record for Policy {
 }
 
 /// Every host that the rules may send to.
-pub(crate) fn destinations(routes: &VirtualService) -> impl Iterator<Item = &ServiceRef> {
-    routes.rules.iter().flat_map(Rule::destinations).map(|destination| &destination.service)
+pub(crate) fn destinations(rules: &[Rule<Destination>]) -> impl Iterator<Item = &ServiceRef> {
+    rules.iter().flat_map(Rule::destinations).map(|destination| &destination.service)
 }
 
 fn ctx(context: &Context) -> Ctx {

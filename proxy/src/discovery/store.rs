@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tulle_core::authz::Policy;
 use tulle_core::name::{Namespace, ServiceRef};
+use tulle_core::route::Destination;
+use tulle_core::route::delegate::Composed;
 use tulle_crds::into_core::{TrafficSplit, VirtualService};
 
 use super::collection::{Collection, Entry};
@@ -90,6 +92,11 @@ impl Store {
         };
         let consumers = if *caller == service.namespace { Vec::new() } else { of(caller) };
         if consumers.is_empty() { of(&service.namespace) } else { consumers }
+    }
+
+    /// The rules of an object with those of its delegates in place.
+    pub(crate) fn composed(&self, of: &VirtualService) -> Composed<Destination> {
+        of.composed(|to| self.worlds.get(&to.namespace)?.routes.get(&to.name).map(AsRef::as_ref))
     }
 
     /// The pod's own labels, once they could be read.

@@ -95,7 +95,7 @@ async fn produce(reason: Reason) -> Seen {
         Reason::Fault => {
             let abort = Some((Abort::Http(503), Percent::new(100.0).unwrap()));
             let filters = Filters { fault: Some(Fault { delay: None, abort }), ..Filters::default() };
-            let rule = Rule { name: "fault".into(), matches: vec![], action: Action::to(0), filters };
+            let rule = Rule { name: "fault".into(), matches: vec![], within: vec![], action: Action::to(0), filters };
             ask(Mesh::routed(&[app], vec![rule]), GET).await
         }
     }
@@ -203,7 +203,7 @@ fn world_of(app: SocketAddr, world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Sn
 fn elsewhere() -> Rule<usize> {
     let uri = Some(StringMatch::Exact("/elsewhere".into()));
     let matches = vec![Match { uri, ..Match::default() }];
-    Rule { name: "elsewhere".into(), matches, action: Action::to(0), filters: Filters::default() }
+    Rule { name: "elsewhere".into(), matches, within: vec![], action: Action::to(0), filters: Filters::default() }
 }
 
 fn without_endpoints(service: SocketAddr) -> Snapshot {

@@ -110,6 +110,10 @@ impl<R: RequestView, D> Call<'_, R, D> {
         let (answer, message) = match &self.rule.action {
             Action::Redirect(to) => self.redirect(to, dialled_port)?,
             Action::Answer(with) => self.direct(with),
+            Action::Delegate(to) => {
+                let detail = format!("{} delegates to VirtualService {to}, which cannot be followed", self.rule.name);
+                return Err(Failure::new(Reason::NoRoute, detail));
+            }
             Action::Forward(_) => unreachable!("its caller forwards"),
         };
         let mut answer = if is_grpc(self.request) {

@@ -3,7 +3,7 @@
 use tulle_core::codes::Code;
 use tulle_core::retry::{ATTEMPTS_MAX, RetryOn, RetryPolicy};
 use tulle_core::route::Filters;
-use tulle_core::route::filter::Edits;
+use tulle_core::route::filter::{Edits, Off};
 
 use super::scope::Scope;
 use super::{cors, fault, headers, mirror, rewrite};
@@ -17,14 +17,20 @@ pub(super) fn filters(written: &written::Filters, scope: &Scope<'_>) -> Result<F
     let rewrite = written.rewrite.as_ref().map(rewrite::rewrite).transpose().at("rewrite")?;
     let (rewrite, authority) = rewrite.unwrap_or_default();
     let edits = headers::edits(written.headers.as_ref())?;
+    let retry = written.retries.as_ref().map(retry).transpose().at("retries")?;
+    let off = Off {
+        timeout: timeout.is_some_and(|timeout| timeout.is_zero()),
+        retry: retry.as_ref().is_some_and(|retry| retry.attempts == 0),
+    };
     Ok(Filters {
         timeout: timeout.filter(|timeout| !timeout.is_zero()),
-        retry: written.retries.as_ref().map(retry).transpose().at("retries")?.filter(|retry| retry.attempts > 0),
+        retry: retry.filter(|retry| retry.attempts > 0),
         cors: written.cors_policy.as_ref().map(cors::cors).transpose().at("corsPolicy")?,
         fault: written.fault.as_ref().map(fault::fault).transpose().at("fault")?,
         rewrite,
         edits: Edits { authority: authority.or(edits.authority), ..edits },
         mirrors: mirror::mirrors(written, scope)?,
+        off,
     })
 }
 

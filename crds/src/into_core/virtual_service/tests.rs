@@ -222,7 +222,7 @@ fn redirects_with_a_mistake() {
             ),
             (
                 http(json!({"redirect": {"uri": "/x"}, "route": to_web()})),
-                "TUL3001: spec.http[0]: has more than one of route, redirect and directResponse; give exactly one",
+                "TUL3001: spec.http[0]: has more than one of route, redirect, directResponse and delegate; give exactly one",
             ),
         ],
     );
@@ -593,6 +593,47 @@ fn mirrors_with_a_mistake() {
             (
                 http(json!({"redirect": {"uri": "/x"}, "mirror": dark})),
                 "TUL3001: spec.http[0].mirror: nothing is forwarded that could be mirrored; remove it, or give a route",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn whom_a_rule_may_delegate_to() {
+    let to_team =
+        |namespace: Value| json!({"hosts": ["web"], "http": [{"delegate": {"name": "team", "namespace": namespace}}]});
+    let root = |namespace| virtual_service(&to_team(namespace)).unwrap();
+    let team = |spec: Value| {
+        let mut spec = spec;
+        spec["http"] = json!([{"timeout": "0s", "route": to_web()}]);
+        virtual_service(&spec).unwrap()
+    };
+    let rows = [
+        ("no hosts", Value::Null, json!({}), None),
+        ("hosts", Value::Null, json!({"hosts": ["api"]}), Some("has hosts of its own")),
+        ("exported to all", json!("bank"), json!({}), None),
+        ("exported to this namespace", json!("bank"), json!({"exportTo": ["shop"]}), None),
+        ("not exported", json!("bank"), json!({"exportTo": ["elsewhere"]}), Some("is not exported")),
+        ("at home no export is needed", Value::Null, json!({"exportTo": ["elsewhere"]}), None),
+    ];
+    for (what, namespace, spec, broken) in rows {
+        let (root, team) = (root(namespace), team(spec));
+        let composed = root.composed(|_| Some(&team));
+        let why = composed.broken.first().map(|(_, why)| why.to_string());
+        assert_eq!(why.is_some(), broken.is_some(), "{what}: {why:?}");
+        assert!(why.unwrap_or_default().contains(broken.unwrap_or_default()), "{what}");
+        assert_eq!(composed.rules[0].delegate().is_some(), broken.is_some(), "{what}");
+    }
+    refused(
+        virtual_service,
+        &[
+            (
+                to_team(json!("a.b")),
+                "TUL3001: spec.http[0].delegate.namespace: \"a.b\" is no name of a namespace; correct the value",
+            ),
+            (
+                json!({"hosts": ["web"], "http": [{"delegate": {"name": "A"}}]}),
+                "TUL3001: spec.http[0].delegate.name: \"A\" is no name of an object; correct the value",
             ),
         ],
     );

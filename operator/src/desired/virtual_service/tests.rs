@@ -196,3 +196,55 @@ fn hosts_are_shown_short() {
         assert_eq!(shown(&hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()), expected);
     }
 }
+
+#[test]
+fn what_is_said_of_delegation() {
+    let rule = |to: Value| json!({"http": [{"delegate": to}]});
+    let to_web = json!({"http": [{"route": [{"destination": {"host": "web"}}]}]});
+    let rows = [
+        ("whole", Some(to_web), "Ready", "in force"),
+        (
+            "missing",
+            None,
+            "DelegateNotFound",
+            "TUL3005: spec.http[0].delegate: VirtualService shop/team does not exist, or cannot be read; create it",
+        ),
+        (
+            "a circle",
+            Some(rule(json!({"name": "team"}))),
+            "InvalidField",
+            "TUL3001: VirtualService shop/team http[0] delegate: delegation in a circle: shop/routes -> shop/team -> shop/team",
+        ),
+        (
+            "a gap further on",
+            Some(rule(json!({"name": "team", "namespace": "bank"}))),
+            "DelegateNotFound",
+            "TUL3005: VirtualService shop/team http[0] delegate: VirtualService bank/team",
+        ),
+    ];
+    let object = |name: &str, mut spec: Value, hosts: Value| {
+        spec["hosts"] = hosts;
+        let manifest = json!({
+            "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService",
+            "metadata": {"name": name, "namespace": "shop", "generation": 1}, "spec": spec,
+        });
+        Change::VirtualService(at(name), Some(Arc::new(serde_json::from_value(manifest).expect("a VirtualService"))))
+    };
+    for (what, team, reason, message) in rows {
+        let web = Change::Service(at("web"), Some(service("web")));
+        let root = object("routes", rule(json!({"name": "team"})), json!(["web"]));
+        let mut world = world([web, root]);
+        let mut dirty = BTreeSet::new();
+        if let Some(team) = team {
+            world.take_in(object("team", team, json!([])), &mut dirty);
+            assert!(dirty.contains(&Key::VirtualService(at("routes"))), "{what}: {dirty:?}");
+        }
+        let report = report(plan(&at("routes"), &world, &settings(), Timestamp::UNIX_EPOCH));
+        let status: VirtualServiceStatus = serde_json::from_value(report.status).expect("a status");
+        let ready = status.conditions.last().expect("Ready");
+        assert_eq!(ready.reason, reason, "{what}: {}", ready.message);
+        assert!(ready.message.starts_with(message), "{what}: {}", ready.message);
+    }
+    let alone = status_of(&json!({"http": [{"route": [{"destination": {"host": "web"}}]}]}));
+    assert!(alone.conditions[0].message.contains("by delegate"), "{}", alone.conditions[0].message);
+}

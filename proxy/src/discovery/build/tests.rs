@@ -386,3 +386,29 @@ fn a_service_changes_when_all_it_depends_on_is_known() {
     let after = build(&store, &addresses, &frame(), &before).unwrap();
     assert_eq!(shown(&service_at(&after, WEB).port(80).unwrap().direct), ["web-new 100 10.0.2.1:8080"]);
 }
+
+#[test]
+fn a_change_of_a_delegate_counts_at_once_and_without_it_there_is_no_route() {
+    let mut store = shop();
+    let http = json!([
+        {"match": [{"uri": {"prefix": "/team"}}], "delegate": {"name": "team"}},
+        {"route": [{"destination": {"host": "web"}}]},
+    ]);
+    assert_eq!(apply(&mut store, Kind::VirtualService, virtual_service("web", "web", http, 2)), []);
+    let seen = |store: &Store| {
+        let built = first(store, &dialled(&[(WEB, "web")]));
+        let rules = &service_at(&built, WEB).port(80).unwrap().routes.rules;
+        rules.iter().map(|rule| (rule.delegate().is_some(), rule.within.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&store), [(true, 0), (false, 0)], "no object team");
+    let team = |version, rules: usize| {
+        let http = vec![json!({"route": [{"destination": {"host": "web-new"}}]}); rules];
+        let mut manifest = virtual_service("team", "web", http.into(), version);
+        manifest["spec"]["hosts"] = json!([]);
+        manifest
+    };
+    assert_eq!(apply(&mut store, Kind::VirtualService, team(3, 1)), []);
+    assert_eq!(seen(&store), [(false, 1), (false, 0)]);
+    assert_eq!(apply(&mut store, Kind::VirtualService, team(4, 2)), []);
+    assert_eq!(seen(&store), [(false, 1), (false, 1), (false, 0)]);
+}

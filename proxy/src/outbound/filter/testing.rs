@@ -151,7 +151,7 @@ impl Caller {
 /// A rule for paths with this prefix.
 pub(super) fn rule(prefix: &str, action: Action<usize>, filters: Filters<usize>) -> Rule<usize> {
     let uri = Some(StringMatch::Prefix(prefix.into()));
-    Rule { name: "test".into(), matches: vec![Match { uri, ..Match::default() }], action, filters }
+    Rule { name: "test".into(), matches: vec![Match { uri, ..Match::default() }], within: Vec::new(), action, filters }
 }
 
 /// Edits of request and answer that set one line each and remove another.

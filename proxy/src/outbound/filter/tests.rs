@@ -5,6 +5,7 @@ mod mirrors;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
+use tulle_core::name::Namespace;
 use tulle_core::route::filter::Edits;
 use tulle_core::route::filter::cors::CorsPolicy;
 use tulle_core::route::filter::direct::DirectResponse;
@@ -12,7 +13,7 @@ use tulle_core::route::filter::fault::{Abort, Fault};
 use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::filter::redirect::{Redirect as To, RedirectPath, RedirectPort};
 use tulle_core::route::filter::rewrite::{RegexRewrite, Rewrite};
-use tulle_core::route::{Branch, Filters, HeaderMatch, Match, StringMatch};
+use tulle_core::route::{Branch, Delegate, Filters, HeaderMatch, Match, StringMatch};
 use tulle_core::split::{Split, Weight};
 
 use super::testing::{Application, BOTH, Caller, Speaks, editing, edits, rule};
@@ -291,6 +292,21 @@ async fn an_aborted_request_fails_as_the_rule_says_and_reaches_nobody() {
             .map(|(labels, cells)| (labels.reason, cells.get()))
             .collect::<Vec<_>>();
         assert_eq!(refused, [("fault", 5)], "{speaks:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_broken_delegation_takes_has_no_route() {
+    for speaks in BOTH {
+        let app = Application::start("app", &[]).await;
+        let gone = Delegate { namespace: Namespace::new("shop"), name: "gone".into() };
+        let taken = rule("/team", Action::Delegate(gone), Filters::default());
+        let mesh = Mesh::routed(&[app.address], vec![taken, rule("/", Action::to(0), Filters::default())]);
+        let mut caller = Caller::new(&mesh, speaks).await;
+        let answer = caller.get("/team/a").await;
+        let told = answer.headers()["tulle-error"].to_str().unwrap();
+        assert!(answer.status().as_u16() == 404 && told.starts_with("no-route; code=TUL2001"), "{speaks:?} {told}");
+        assert_eq!(caller.get("/other").await.body(), "app", "{speaks:?}");
     }
 }
 
