@@ -16,3 +16,4 @@ pub mod route;
 pub mod sidecar;
 pub mod snapshot;
 pub mod split;
+pub mod trace;
