@@ -18,6 +18,10 @@ enum State {
         value: u64,
         digits: u8,
     },
+    /// In blanks behind the size, which only an extension or the end of the line may follow.
+    Blank {
+        value: u64,
+    },
     /// Behind the size, up to the end of its line.
     Extension {
         value: u64,
@@ -101,14 +105,14 @@ impl Chunked {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 State::Size { value: value << 4 | u64::from(digit), digits: digits + 1 }
             }
-            (State::Size { value, digits: 1.. }, b';' | b' ' | b'\t') => State::Extension { value },
-            (State::Size { value, digits: 1.. } | State::Extension { value }, b'\r') => State::SizeEnd { value },
-            (State::Extension { value }, byte) if byte == b'\t' || (byte >= b' ' && byte != 0x7f) => {
-                self.extensions += 1;
-                if self.extensions > EXTENSIONS_MAX {
-                    return Err(BadMessage::new("chunk extensions are longer than 16 KiB"));
-                }
-                State::Extension { value }
+            (State::Size { value, digits: 1.. } | State::Blank { value }, b';') => State::Extension { value },
+            (State::Size { value, digits: 1.. } | State::Blank { value } | State::Extension { value }, b'\r') => {
+                State::SizeEnd { value }
+            }
+            (State::Size { value, digits: 1.. }, b' ' | b'\t') => State::Blank { value },
+            (state @ State::Blank { .. }, b' ' | b'\t') => self.extended(state)?,
+            (state @ State::Extension { .. }, byte) if byte == b'\t' || (byte >= b' ' && byte != 0x7f) => {
+                self.extended(state)?
             }
             (State::SizeEnd { value: 0 }, b'\n') => State::Trailers,
             (State::SizeEnd { value }, b'\n') => State::Data { left: value },
@@ -119,6 +123,15 @@ impl Chunked {
             }
             _ => return Err(BadMessage::new("a chunk size cannot be read")),
         })
+    }
+
+    /// One more byte after a size, within bounds.
+    fn extended(&mut self, state: State) -> Result<State, BadMessage> {
+        self.extensions += 1;
+        if self.extensions > EXTENSIONS_MAX {
+            return Err(BadMessage::new("chunk extensions are longer than 16 KiB"));
+        }
+        Ok(state)
     }
 }
 

@@ -23,7 +23,7 @@ fn decode(input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, usize), BadMes
 
 #[test]
 fn chunks_are_joined_and_extensions_dropped() {
-    let input = b"5\r\nhello\r\n6;a=b;c=\"d\"\r\n world\r\n0\r\n\r\nGET / HTTP/1.1";
+    let input = b"5\r\nhello\r\n6 \t;a=b;c=\"d\"\r\n world\r\n0 \r\n\r\nGET / HTTP/1.1";
     for step in 1..input.len() {
         let (data, trailers, used) = decode(input, step).expect("valid");
         assert_eq!(
@@ -52,6 +52,8 @@ fn what_two_readers_may_read_differently_is_refused() {
         b"1\r\nxy\r\n",
         b"1\r\nx\n",
         b"1\rx",
+        b"1 1\r\nx\r\n",
+        b"1 a;b\r\nx\r\n",
         b"1;a\n\r\nx\r\n",
         b"1;\0\r\nx\r\n",
         b"00000000000000001\r\nx\r\n",
