@@ -41,6 +41,9 @@ pub const COMPONENT_BUILD: &[Package] = &[
 /// Needed to compile static binaries.
 pub const IMAGE_BUILD: &[Package] = &[package("gcc", "gcc"), package("musl-tools", "musl-gcc")];
 
+/// Needed to compile the engine of the fuzz targets.
+pub const FUZZING: &[Package] = &[package("g++", "g++")];
+
 /// Needed to count instructions.
 pub const COUNTING: &[Package] = &[package("valgrind", "valgrind")];
 

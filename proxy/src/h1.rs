@@ -17,6 +17,8 @@ mod copy;
 mod fields;
 mod head;
 mod idle;
+#[cfg(feature = "parsers")]
+pub(crate) mod parsers;
 mod relay;
 mod request;
 #[cfg(test)]

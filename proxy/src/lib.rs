@@ -29,6 +29,8 @@ mod metrics;
 mod mirror;
 mod mux;
 mod outbound;
+#[cfg(feature = "parsers")]
+pub mod parsers;
 mod probe;
 mod record;
 mod redirect;

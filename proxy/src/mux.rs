@@ -10,6 +10,8 @@
 
 mod driver;
 mod frame;
+#[cfg(feature = "parsers")]
+pub(crate) mod parsers;
 mod stream;
 mod table;
 

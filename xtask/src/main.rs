@@ -4,6 +4,7 @@ mod cluster;
 mod conformance;
 mod crdgen;
 mod demo;
+mod fuzz;
 mod guard;
 mod images;
 mod test;
@@ -37,6 +38,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Write crds/*.yaml and the chart's copies from their Rust types
     Crdgen,
+    /// Feed every parser with inputs that grow from seeds, and check its answers
+    Fuzz(fuzz::Arguments),
     /// Count what a request costs and compare it with the budget
     Guard(guard::Arguments),
     /// Build the mesh's images as docker-archive tars
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Crdgen => crdgen::run(),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Guard(arguments) => guard::run(&arguments),
         Task::Images(arguments) => images::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),

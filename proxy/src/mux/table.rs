@@ -366,6 +366,20 @@ impl Table {
     }
 }
 
+#[cfg(feature = "parsers")]
+impl Table {
+    /// Bytes that arrived and were not taken.
+    pub(super) fn held(&self) -> usize {
+        self.entries.values().map(|entry| entry.input.len()).sum()
+    }
+
+    /// Whether no entry may send, or be sent, more than a connection can have under way.
+    pub(super) fn credit_is_bounded(&self) -> bool {
+        let bounded = |entry: &Entry| entry.credit <= CREDIT_MAX && entry.granted <= entry.window;
+        self.entries.values().all(|entry| bounded(entry) && entry.window <= CREDIT_MAX)
+    }
+}
+
 impl Entry {
     /// The credit to give after bytes were taken: those, and more for a reader that keeps up.
     fn give_back(&mut self, spare: &mut u32) -> u32 {

@@ -33,6 +33,8 @@ const RULES: &[Rule] = &[
     Rule { manifest: "bench/Cargo.toml", ours: &["tulle-core", "tulle-e2e"], never: &["kube"] },
     // The one program that is built from the proxy's code beside the proxy: it counts what a request costs.
     Rule { manifest: "bench/guard/Cargo.toml", ours: &["tulle-proxy"], never: &["kube"] },
+    // And the programs that feed its parsers.
+    Rule { manifest: "fuzz/Cargo.toml", ours: &["tulle-core", "tulle-crds", "tulle-proxy"], never: ASYNC },
     Rule { manifest: "xtask/Cargo.toml", ours: &["tulle-bench", "tulle-core", "tulle-crds", "tulle-e2e"], never: &[] },
 ];
 
