@@ -4,6 +4,7 @@
 //! none of the other's rules goes on to the next rule of the delegating object (Istio: `delegate`). What cannot be followed stays what it
 //! is, an [`Action::Delegate`], and requests that fit it have no route: the next rule was not written for them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -45,9 +46,9 @@ pub enum Broken {
 
 /// The rules of an object with those it delegates to in their places.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Composed<D> {
-    /// In order.
-    pub rules: Vec<Rule<D>>,
+pub struct Composed<'a, D: Clone> {
+    /// In order; those of the object itself where none of them delegates.
+    pub rules: Cow<'a, [Rule<D>]>,
     /// The rules that cannot be followed, by name.
     pub broken: Vec<(Arc<str>, Broken)>,
     /// Every object that was asked for.
@@ -56,19 +57,21 @@ pub struct Composed<D> {
 
 /// Puts the rules of delegates into their places. `find(from, to)` gives the rules of an object, or says why
 /// another may not use them.
-pub fn compose<'a, D: Clone + 'a>(
+pub fn compose<'a, 'b, D: Clone + 'b>(
     of: Delegate,
     rules: &'a [Rule<D>],
-    find: impl Fn(&Delegate, &Delegate) -> Result<&'a [Rule<D>], Broken>,
-) -> Composed<D> {
-    let to = Composed { rules: Vec::new(), broken: Vec::new(), met: BTreeSet::new() };
-    let mut composer = Composer { find, chain: vec![of], seen: 0, to };
-    composer.take(rules, &[], &Filters::default());
-    if composer.to.rules.is_empty() {
-        // None of the delegates has a rule. The object still speaks for its hosts, so requests have no route.
-        composer.to.rules.extend_from_slice(rules);
+    find: impl Fn(&Delegate, &Delegate) -> Result<&'b [Rule<D>], Broken>,
+) -> Composed<'a, D> {
+    if rules.iter().all(|rule| rule.delegate().is_none()) {
+        return Composed { rules: Cow::Borrowed(rules), broken: Vec::new(), met: BTreeSet::new() };
     }
-    composer.to
+    let mut composer =
+        Composer { find, chain: vec![of], seen: 0, rules: Vec::new(), broken: Vec::new(), met: BTreeSet::new() };
+    composer.take(rules, &[], &Filters::default());
+    let Composer { rules: taken, broken, met, .. } = composer;
+    // Where none of the delegates has a rule the object still speaks for its hosts, so requests have no route.
+    let rules = if taken.is_empty() { Cow::Borrowed(rules) } else { Cow::Owned(taken) };
+    Composed { rules, broken, met }
 }
 
 struct Composer<D, F> {
@@ -77,11 +80,13 @@ struct Composer<D, F> {
     chain: Vec<Delegate>,
     /// Rules of all lists that were begun.
     seen: usize,
-    to: Composed<D>,
+    rules: Vec<Rule<D>>,
+    broken: Vec<(Arc<str>, Broken)>,
+    met: BTreeSet<Delegate>,
 }
 
-impl<'a, D: Clone + 'a, F: Fn(&Delegate, &Delegate) -> Result<&'a [Rule<D>], Broken>> Composer<D, F> {
-    fn take(&mut self, rules: &'a [Rule<D>], within: &[Vec<Match>], defaults: &Filters<D>) {
+impl<'b, D: Clone + 'b, F: Fn(&Delegate, &Delegate) -> Result<&'b [Rule<D>], Broken>> Composer<D, F> {
+    fn take(&mut self, rules: &[Rule<D>], within: &[Vec<Match>], defaults: &Filters<D>) {
         self.seen += rules.len();
         for rule in rules {
             let filters = rule.filters.clone().or(defaults);
@@ -98,14 +103,14 @@ impl<'a, D: Clone + 'a, F: Fn(&Delegate, &Delegate) -> Result<&'a [Rule<D>], Bro
                     self.chain.pop();
                     continue;
                 }
-                Some(Err(broken)) => self.to.broken.push((Arc::clone(&rule.name), broken)),
+                Some(Err(broken)) => self.broken.push((Arc::clone(&rule.name), broken)),
                 None => {}
             }
-            self.to.rules.push(Rule { within, filters, ..rule.clone() });
+            self.rules.push(Rule { within, filters, ..rule.clone() });
         }
     }
 
-    fn follow(&mut self, to: &Delegate) -> Result<(Delegate, &'a [Rule<D>]), Broken> {
+    fn follow(&mut self, to: &Delegate) -> Result<(Delegate, &'b [Rule<D>]), Broken> {
         let chain = || self.chain.iter().chain([to]).cloned().collect();
         if self.chain.contains(to) {
             return Err(Broken::Circle(chain()));
@@ -113,7 +118,7 @@ impl<'a, D: Clone + 'a, F: Fn(&Delegate, &Delegate) -> Result<&'a [Rule<D>], Bro
         if self.chain.len() > DEPTH_MAX {
             return Err(Broken::TooDeep(chain()));
         }
-        self.to.met.insert(to.clone());
+        self.met.insert(to.clone());
         let from = self.chain.last().expect("it begins with the first object");
         let theirs = (self.find)(from, to)?;
         if self.seen + theirs.len() > RULES_MAX {

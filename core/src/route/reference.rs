@@ -239,7 +239,7 @@ fn engine(authors: &[Author]) -> super::RouteTable<()> {
         let rules = author.rules.iter().enumerate();
         let rules: Vec<_> =
             rules.map(|(index, conditions)| rule(name_of(author, index), conditions, action(index))).collect();
-        (rank, compose(own, &rules, |_, _| Ok(&inner)).rules)
+        (rank, compose(own, &rules, |_, _| Ok(&inner)).rules.into_owned())
     }))
 }
 

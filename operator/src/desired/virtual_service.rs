@@ -84,8 +84,9 @@ impl Winner {
         older.sort_by(|a, b| a.rank.cmp(&b.rank));
         let over = |host: &ServiceRef| {
             older.iter().filter(|other| other.hosts.contains(host)).find_map(|other| {
-                let rule = delegates::composed(other, world, ctx).rules.into_iter().find(Rule::takes_all)?;
-                Some(Winner { rank: other.rank.clone(), rule: rule.name })
+                let composed = delegates::composed(other, world, ctx);
+                let rule = composed.rules.iter().find(|rule| rule.takes_all())?;
+                Some(Winner { rank: other.rank.clone(), rule: Arc::clone(&rule.name) })
             })
         };
         routes.hosts.iter().map(over).reduce(|first, next| next.and(first)).flatten()
@@ -130,7 +131,7 @@ fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> St
     said
 }
 
-fn services<'a>(routes: &'a into_core::VirtualService, composed: &'a Composed<Destination>) -> Vec<&'a ServiceRef> {
+fn services<'a>(routes: &'a into_core::VirtualService, composed: &'a Composed<'_, Destination>) -> Vec<&'a ServiceRef> {
     let destinations = composed.rules.iter().flat_map(Rule::destinations).map(|destination| &destination.service);
     routes.hosts.iter().chain(destinations).collect()
 }

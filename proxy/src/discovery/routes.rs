@@ -19,7 +19,8 @@ pub(crate) fn routes(
     mut resolve: impl FnMut(&ServiceRef, u16) -> Arc<Destination>,
 ) -> RouteTable<Arc<Destination>> {
     let speaking = store.routes_for(service, caller.namespace);
-    let merged = merge(speaking.into_iter().map(|route| (route.rank.clone(), store.composed(route).rules)));
+    let merged =
+        merge(speaking.into_iter().map(|route| (route.rank.clone(), store.composed(route).rules.into_owned())));
     let here = merged.seen_by(caller);
     let port = caller.port;
     // The conditions on other ports and callers that are still in `merged` fit no request.

@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// The rules of an object with those of its delegates in place.
-    pub(crate) fn composed(&self, of: &VirtualService) -> Composed<Destination> {
+    pub(crate) fn composed<'a>(&self, of: &'a VirtualService) -> Composed<'a, Destination> {
         of.composed(|to| self.worlds.get(&to.namespace)?.routes.get(&to.name).map(AsRef::as_ref))
     }
 

@@ -20,7 +20,7 @@ fn rule(name: &str, prefixes: &[&str], action: Action<u32>) -> Rule<u32> {
 /// Objects by name, each with its rules.
 type Objects = Vec<(&'static str, Vec<Rule<u32>>)>;
 
-fn composed(objects: &Objects) -> Composed<u32> {
+fn composed(objects: &Objects) -> Composed<'_, u32> {
     let (first, rules) = &objects[0];
     compose(object(first), rules, |_, to| {
         let found = objects.iter().find(|(name, _)| *name == &*to.name);
@@ -34,11 +34,12 @@ fn to(name: &str) -> Action<u32> {
 
 #[test]
 fn rules_of_a_delegate_stand_in_the_place_of_the_rule() {
-    let composed = composed(&vec![
+    let objects = vec![
         ("web", vec![rule("a", &["/a"], to("team")), rule("z", &[], Action::to(9))]),
         ("team", vec![rule("b", &["/a/b", "/c"], to("inner")), rule("c", &[], Action::to(2))]),
         ("inner", vec![rule("i", &["/a/b/i"], Action::to(1))]),
-    ]);
+    ];
+    let composed = composed(&objects);
     let shown: Vec<_> =
         composed.rules.iter().map(|rule| (&*rule.name, rule.matches.len(), rule.within.len())).collect();
     assert_eq!(shown, [("i", 1, 2), ("c", 0, 1), ("z", 0, 0)]);
@@ -85,19 +86,17 @@ fn what_cannot_be_followed_stays_and_is_named() {
 
 #[test]
 fn a_delegation_into_nothing_has_no_route() {
-    let composed = composed(&vec![("web", vec![rule("web", &[], to("empty"))]), ("empty", vec![])]);
+    let objects = vec![("web", vec![rule("web", &[], to("empty"))]), ("empty", vec![])];
+    let composed = composed(&objects);
     assert_eq!(composed.rules.iter().map(|rule| rule.delegate().is_some()).collect::<Vec<_>>(), [true]);
 }
 
 #[test]
 fn delegation_comes_to_a_bounded_number_of_rules() {
     let many = |action: fn(&str) -> Action<u32>, next| (0..64).map(|_| rule("r", &[], action(next))).collect();
-    let composed = composed(&vec![
-        ("web", many(to, "a")),
-        ("a", many(to, "b")),
-        ("b", many(to, "c")),
-        ("c", many(|_| Action::to(1), "")),
-    ]);
+    let objects =
+        vec![("web", many(to, "a")), ("a", many(to, "b")), ("b", many(to, "c")), ("c", many(|_| Action::to(1), ""))];
+    let composed = composed(&objects);
     assert!(composed.rules.len() <= RULES_MAX, "{}", composed.rules.len());
     assert!(composed.broken.iter().any(|(_, why)| *why == Broken::TooMany));
 }

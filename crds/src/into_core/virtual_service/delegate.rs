@@ -31,7 +31,7 @@ pub(super) fn delegate(written: &written::Delegate, home: &Namespace) -> Result<
 
 impl VirtualService {
     /// Its rules with those of its delegates, and of theirs, in place. `find` gives an object, if there is one that can be read.
-    pub fn composed<'a>(&'a self, find: impl Fn(&Delegate) -> Option<&'a VirtualService>) -> Composed<Destination> {
+    pub fn composed<'b>(&self, find: impl Fn(&Delegate) -> Option<&'b VirtualService>) -> Composed<'_, Destination> {
         let own = Delegate { namespace: self.rank.namespace.clone(), name: self.rank.name.as_str().into() };
         compose(own, &self.rules, |from, to| {
             let delegate = find(to).ok_or_else(|| Broken::Missing(to.clone()))?;
@@ -41,7 +41,7 @@ impl VirtualService {
             if !delegate.hosts.is_empty() {
                 return Err(Broken::HasHosts(to.clone()));
             }
-            Ok(&delegate.rules)
+            Ok(&*delegate.rules)
         })
     }
 

@@ -12,7 +12,7 @@ use tulle_crds::status::{ConditionType, Finding, Reason};
 use crate::world::World;
 
 /// The rules of an object with those of its delegates in place.
-pub(super) fn composed(of: &VirtualService, world: &World, ctx: &Ctx) -> Composed<Destination> {
+pub(super) fn composed<'a>(of: &'a VirtualService, world: &World, ctx: &Ctx) -> Composed<'a, Destination> {
     let mut known: BTreeMap<Delegate, VirtualService> = BTreeMap::new();
     let mut wanted: Vec<Delegate> = of.delegates().cloned().collect();
     for _ in 0..DEPTH_MAX {
@@ -31,7 +31,7 @@ pub(super) fn composed(of: &VirtualService, world: &World, ctx: &Ctx) -> Compose
 }
 
 /// What is to be said of the first delegation that cannot be followed.
-pub(super) fn broken(of: &VirtualService, composed: &Composed<Destination>) -> Option<Finding> {
+pub(super) fn broken(of: &VirtualService, composed: &Composed<'_, Destination>) -> Option<Finding> {
     let (rule, why) = composed.broken.first()?;
     let own = of.rules.iter().any(|mine| mine.name == *rule);
     let place: &dyn Display = match rule.rsplit_once(' ') {
