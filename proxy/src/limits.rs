@@ -5,6 +5,7 @@
 //! opened are counted for each address and thread. Streams of HTTP/2 have bounds of their own, in [`http2`](crate::http2).
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::SockRef;
@@ -61,31 +62,36 @@ pub(crate) fn take(worker: &Worker, side: Side, stream: &TcpStream) -> Option<Op
     open
 }
 
-/// Requests that wait for a connection to an upstream.
+/// Counts what is under way at once on a thread.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(Cell<u32>);
+pub(crate) struct Places(Rc<Cell<u32>>);
 
-/// One of them, until dropped.
+/// Counts one until dropped.
 #[derive(Debug)]
-pub(crate) struct Place<'a>(&'a Waiting);
+pub(crate) struct Place(Rc<Cell<u32>>);
 
-impl Waiting {
-    /// One more.
-    pub(crate) fn enter(&self) -> Result<Place<'_>, Failure> {
-        let waiting = self.0.get();
-        if waiting >= WAITING_MAX {
-            let detail = format!("{waiting} requests wait for a connection already");
-            return Err(Failure::new(Reason::Overloaded, detail));
-        }
-        self.0.set(waiting + 1);
-        Ok(Place(self))
+impl Places {
+    /// One more, unless there are `most` already.
+    pub(crate) fn take(&self, most: u32) -> Option<Place> {
+        let taken = self.0.get();
+        (taken < most).then(|| {
+            self.0.set(taken + 1);
+            Place(Rc::clone(&self.0))
+        })
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.set(self.0.0.get() - 1);
+        self.0.set(self.0.get() - 1);
     }
+}
+
+/// A place among those who wait for a connection to an upstream.
+pub(crate) fn wait(waiting: &Places) -> Result<Place, Failure> {
+    waiting.take(WAITING_MAX).ok_or_else(|| {
+        Failure::new(Reason::Overloaded, format!("{WAITING_MAX} requests wait for a connection already"))
+    })
 }
 
 #[cfg(test)]

@@ -84,26 +84,17 @@ pub(crate) struct Series {
 impl Shard {
     /// The HTTP cells of these labels. The lock is taken here and at the scrape only.
     pub(crate) fn http(&self, labels: Labels) -> Arc<HttpCells> {
-        let mut series = self.lock();
-        let has_room = series.http.len() < SERIES_MAX || series.http.contains_key(&labels);
-        let labels = if has_room { labels } else { overflow(labels.side) };
-        Arc::clone(series.http.entry(labels).or_default().used())
+        find(&mut self.lock().http, labels)
     }
 
     /// The TCP cells of these labels.
     pub(crate) fn tcp(&self, labels: Labels) -> Arc<TcpCells> {
-        let mut series = self.lock();
-        let has_room = series.tcp.len() < SERIES_MAX || series.tcp.contains_key(&labels);
-        let labels = if has_room { labels } else { overflow(labels.side) };
-        Arc::clone(series.tcp.entry(labels).or_default().used())
+        find(&mut self.lock().tcp, labels)
     }
 
     /// The cells of copies with these labels.
     pub(crate) fn mirrored(&self, labels: Labels) -> Arc<MirrorCells> {
-        let mut series = self.lock();
-        let has_room = series.mirrored.len() < SERIES_MAX || series.mirrored.contains_key(&labels);
-        let labels = if has_room { labels } else { overflow(labels.side) };
-        Arc::clone(series.mirrored.entry(labels).or_default().used())
+        find(&mut self.lock().mirrored, labels)
     }
 
     /// Counts a refusal; refusals are rare enough to look the series up each time.
@@ -119,6 +110,13 @@ impl Shard {
         // Cells stay consistent whatever happens to their holder.
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The cells of these labels, or, where there are too many series, those of all others.
+fn find<C: Default>(family: &mut HashMap<Labels, Kept<C>>, labels: Labels) -> Arc<C> {
+    let has_room = family.len() < SERIES_MAX || family.contains_key(&labels);
+    let labels = if has_room { labels } else { overflow(labels.side) };
+    Arc::clone(family.entry(labels).or_default().used())
 }
 
 fn overflow(side: Side) -> Labels {

@@ -4,7 +4,6 @@
 //! on whole, and what was kept then is what its mirrors get. So a copy costs the caller nothing, and what is too long to be
 //! kept is not copied ([ADR 0019](../../docs/adr/0019-bounded-mirrors.md)).
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use crate::upstream::{Upstream, load};
 use crate::worker::{Lane, Worker};
 
 /// Copies under way at once in a data thread: with at most 64 KiB of body each, what mirrors that stall can hold is 4 MiB.
-const COPIES_MAX: usize = 64;
+const COPIES_MAX: u32 = 64;
 /// Time for one copy, from its connection to the end of its answer: what Envoy gives a request without a timeout of its own.
 const COPY_LIMIT: Duration = Duration::from_secs(15);
 /// Most of an answer that is read in order to keep the connection.
@@ -71,13 +70,14 @@ impl Copies {
     /// Sends the request to each, as far as there is room for further copies.
     pub(crate) fn send(mut self, request: &Whole) {
         for lane in std::mem::take(&mut self.to) {
-            let Some(place) = Place::take(&self.worker) else {
+            let Some(place) = self.worker.copies.take(COPIES_MAX) else {
                 self.worker.count_copy(&lane, Outcome::Dropped);
                 continue;
             };
-            let request = request.clone();
+            let (worker, request) = (Rc::clone(&self.worker), request.clone());
             tokio::task::spawn_local(async move {
-                let outcome = match tokio::time::timeout(COPY_LIMIT, deliver(&place.0, &lane, request)).await {
+                let _place = place;
+                let outcome = match tokio::time::timeout(COPY_LIMIT, deliver(&worker, &lane, request)).await {
                     Ok(Ok(())) => Outcome::Sent,
                     Ok(Err(failure)) => {
                         tracing::debug!(%failure, "a copy failed");
@@ -85,7 +85,7 @@ impl Copies {
                     }
                     Err(_) => Outcome::Failed,
                 };
-                place.0.count_copy(&lane, outcome);
+                worker.count_copy(&lane, outcome);
             });
         }
     }
@@ -102,25 +102,6 @@ impl Drop for Copies {
 impl std::fmt::Debug for Copies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.to.iter().map(|lane| &lane.view.backend.service)).finish()
-    }
-}
-
-/// One of the copies a data thread may have under way.
-struct Place(Rc<Worker>);
-
-impl Place {
-    fn take(worker: &Rc<Worker>) -> Option<Self> {
-        let open: &Cell<usize> = &worker.copies;
-        (open.get() < COPIES_MAX).then(|| {
-            open.set(open.get() + 1);
-            Self(Rc::clone(worker))
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.copies.set(self.0.copies.get() - 1);
     }
 }
 

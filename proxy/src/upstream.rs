@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::limits::Waiting;
+use crate::limits::Places;
 use load::Load;
 use pool::{H1Connection, H2Connection, SharedConnection};
 use tulle_core::snapshot::Transport;
@@ -62,7 +62,7 @@ pub(crate) struct Upstream {
     /// Held while a connection for many requests is opened, so that a burst of them opens one and not a hundred.
     opening: Arc<tokio::sync::Mutex<()>>,
     /// Requests and connections that wait until one is open.
-    waiting: Waiting,
+    waiting: Places,
 }
 
 impl Upstream {
@@ -77,7 +77,7 @@ impl Upstream {
             shared: RefCell::default(),
             h2: RefCell::default(),
             opening: Arc::default(),
-            waiting: Waiting::default(),
+            waiting: Places::default(),
         }
     }
 }

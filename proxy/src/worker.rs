@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::drain::Drain;
 use crate::error::FailureId;
+use crate::limits::Places;
 use crate::metrics::Shard;
 use crate::mirror::Outcome;
 use crate::outbound::lane_labels;
@@ -58,7 +59,7 @@ pub(crate) struct Worker {
     random: RefCell<fastrand::Rng>,
     log: Cell<LogBudget>,
     /// Copies for mirrors under way.
-    pub(crate) copies: Cell<usize>,
+    pub(crate) copies: Places,
 }
 
 /// Refusals logged in the second that began at `since`.
@@ -89,7 +90,7 @@ impl Worker {
             lanes: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             log: Cell::new(LogBudget { since: Instant::now(), logged: 0, suppressed: 0 }),
-            copies: Cell::new(0),
+            copies: Places::default(),
         })
     }
 
@@ -137,14 +138,10 @@ impl Worker {
         chosen: Option<Chosen<'_>>,
         backend: &Arc<Backend>,
     ) -> Rc<Lane> {
-        let key = (Origin::key(port, chosen), Arc::as_ptr(backend));
-        if let Some(lane) = self.lanes.borrow().get(&key) {
-            return Rc::clone(lane);
-        }
-        let origin = Some(Origin::new(service, port, chosen.map(|(rule, _)| rule)));
-        let lane = Rc::new(Lane::new(service.name.clone(), origin, self.view(backend), chosen));
-        self.lanes.borrow_mut().insert(key, Rc::clone(&lane));
-        lane
+        self.lane_of((Origin::key(port, chosen), Arc::as_ptr(backend)), || {
+            let origin = Origin::new(service, port, chosen.map(|(rule, _)| rule));
+            Lane::new(service.name.clone(), Some(origin), self.view(backend), chosen)
+        })
     }
 
     /// The way of copies from a rule to one of its mirrors, for which `backend` was chosen.
@@ -154,12 +151,18 @@ impl Worker {
         (rule, mirror): (&Rule<Arc<Destination>>, &Mirror<Arc<Destination>>),
         backend: &Arc<Backend>,
     ) -> Rc<Lane> {
-        let key = (std::ptr::from_ref(mirror).cast(), Arc::as_ptr(backend));
+        self.lane_of((std::ptr::from_ref(mirror).cast(), Arc::as_ptr(backend)), || {
+            let origin = Origin::new(service, port, Some(rule));
+            Lane::new(service.name.clone(), Some(origin), self.view(backend), None)
+        })
+    }
+
+    /// The lane that is kept for `key`, made where there is none.
+    fn lane_of(&self, key: lane::Key, make: impl FnOnce() -> Lane) -> Rc<Lane> {
         if let Some(lane) = self.lanes.borrow().get(&key) {
             return Rc::clone(lane);
         }
-        let origin = Some(Origin::new(service, port, Some(rule)));
-        let lane = Rc::new(Lane::new(service.name.clone(), origin, self.view(backend), None));
+        let lane = Rc::new(make());
         self.lanes.borrow_mut().insert(key, Rc::clone(&lane));
         lane
     }

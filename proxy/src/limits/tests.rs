@@ -10,10 +10,10 @@ fn files_bound_connections() {
 
 #[test]
 fn waiting_is_bounded_and_places_come_back() {
-    let waiting = Waiting::default();
-    let mut places: Vec<_> = (0..WAITING_MAX).map(|_| waiting.enter().unwrap()).collect();
-    assert_eq!(waiting.enter().unwrap_err().reason, Reason::Overloaded);
+    let waiting = Places::default();
+    let mut places: Vec<_> = (0..WAITING_MAX).map(|_| wait(&waiting).unwrap()).collect();
+    assert_eq!(wait(&waiting).unwrap_err().reason, Reason::Overloaded);
     places.pop();
-    let _place = waiting.enter().unwrap();
-    assert!(waiting.enter().is_err());
+    let _place = wait(&waiting).unwrap();
+    assert!(wait(&waiting).is_err());
 }

@@ -14,6 +14,7 @@ use crate::error::Failure;
 use crate::h1::Wire;
 use crate::http2::{self, Sender};
 use crate::io::Stream;
+use crate::limits;
 use crate::mux::Opener;
 use crate::tls::{MeshProtocol, TlsContext};
 use tulle_core::codes::Reason;
@@ -80,14 +81,14 @@ impl Upstream {
                 None => Box::pin(self.open_shared(tls, expected)).await,
             };
         }
-        let _place = self.waiting.enter()?;
+        let _place = limits::wait(&self.waiting)?;
         let Dialled { stream, peer } = Box::pin(dial(tls, self.key, MeshProtocol::H1, expected)).await?;
         Ok(H1Connection::new(stream, peer))
     }
 
     /// A share of a new common connection, unless others opened one meanwhile that has room.
     async fn open_shared(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<H1Connection, Failure> {
-        let _place = self.waiting.enter()?;
+        let _place = limits::wait(&self.waiting)?;
         let _one_at_a_time = self.opening.lock().await;
         if let Some(connection) = self.share(expected) {
             return Ok(connection);
@@ -130,7 +131,7 @@ impl Upstream {
         tls: &Arc<TlsContext>,
         expected: &[SpiffeId],
     ) -> Result<Rc<H2Connection>, Failure> {
-        let _place = self.waiting.enter()?;
+        let _place = limits::wait(&self.waiting)?;
         let one_at_a_time = Arc::clone(&self.opening).lock_owned().await;
         if let Some(connection) = self.shared_h2(expected) {
             return Ok(connection);
@@ -161,7 +162,7 @@ impl Upstream {
 
     /// A connection for bytes, never pooled.
     pub(crate) async fn tcp(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Stream, Failure> {
-        let _place = self.waiting.enter()?;
+        let _place = limits::wait(&self.waiting)?;
         Box::pin(dial(tls, self.key, MeshProtocol::Tcp, expected)).await.map(|dialled| dialled.stream)
     }
 
