@@ -94,12 +94,13 @@ pub fn connection_age(text: &str) -> Result<Option<Duration>, &'static str> {
 /// Connections each direction of a proxy may have at once, where the pod does not say otherwise: far above what one pod usually has, and at
 /// rest 40 MiB of memory.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
-/// What [`connections_max`] reads.
-pub const CONNECTIONS_MAX_FORM: &str = "a number of connections from 1 to 1000000";
-
-/// Reads how many connections each direction may have; `None`: the text is not [`CONNECTIONS_MAX_FORM`].
-pub fn connections_max(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|most| (1..=1_000_000).contains(most) && !text.starts_with('+'))
+/// Reads how many connections each direction may have.
+///
+/// # Errors
+/// What the text should have been.
+pub fn connections_max(text: &str) -> Result<usize, &'static str> {
+    let most = text.parse().ok().filter(|most| (1..=1_000_000).contains(most) && !text.starts_with('+'));
+    most.ok_or("a number of connections from 1 to 1000000")
 }
 
 /// Names of the environment variables of the sidecar.

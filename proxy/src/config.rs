@@ -14,8 +14,8 @@ use tulle_core::authz::MtlsMode;
 use tulle_core::identity::{SpiffeId, TrustDomain};
 use tulle_core::name::Namespace;
 use tulle_core::sidecar::{
-    API_DIR, CONNECTION_AGE_DEFAULT, CONNECTIONS_MAX_DEFAULT, CONNECTIONS_MAX_FORM, DEFAULT_CLUSTER_DOMAIN,
-    IDENTITY_DIR, OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, connection_age, connections_max, env,
+    API_DIR, CONNECTION_AGE_DEFAULT, CONNECTIONS_MAX_DEFAULT, DEFAULT_CLUSTER_DOMAIN, IDENTITY_DIR,
+    OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, connection_age, connections_max, env,
 };
 
 use crate::access_log::Format;
@@ -231,9 +231,7 @@ impl Config {
                 })?
                 .unwrap_or(Some(CONNECTION_AGE_DEFAULT)),
             connections_max: variables
-                .optional(env::CONNECTIONS_MAX, |text| {
-                    connections_max(text).ok_or_else(|| format!("must be {CONNECTIONS_MAX_FORM}"))
-                })?
+                .optional(env::CONNECTIONS_MAX, |text| connections_max(text).map_err(|form| format!("must be {form}")))?
                 .unwrap_or(CONNECTIONS_MAX_DEFAULT),
             log: variables.get(env::LOG).unwrap_or_else(|| "info".to_owned()),
             access_log: variables.optional(env::ACCESS_LOG, values::access_log)?.flatten(),

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use tulle_core::authz::MtlsMode;
 use tulle_core::codes::Code;
 use tulle_core::identity::TrustDomain;
-use tulle_core::sidecar::{CONNECTIONS_MAX_FORM, connection_age, connections_max};
+use tulle_core::sidecar::{connection_age, connections_max};
 use tulle_crds::labels;
 
 /// The installation's values, the same for every pod.
@@ -143,9 +143,7 @@ impl Sidecar {
                 connection_age(value)?;
                 self.connection_max_age = Some(value.into());
             }
-            labels::CONNECTIONS_MAX => {
-                self.connections_max = Some(connections_max(value).ok_or(CONNECTIONS_MAX_FORM)?);
-            }
+            labels::CONNECTIONS_MAX => self.connections_max = Some(connections_max(value)?),
             _ => return Err("for an annotation that this release knows"),
         }
         Ok(())
