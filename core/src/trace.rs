@@ -65,10 +65,22 @@ pub struct Outgoing {
 
 /// Reads what a request says: W3C where it has a `traceparent`, else `b3`, else B3 in several headers.
 pub fn read(request: &impl RequestView) -> Incoming {
-    w3c::read(request)
-        .or_else(|| b3::read_single(request))
+    only(request, ("traceparent", Format::W3c), w3c::parse)
+        .or_else(|| only(request, ("b3", Format::B3Single), b3::parse_single))
         .or_else(|| b3::read_multi(request))
         .unwrap_or(Incoming::NONE)
+}
+
+/// What the one line of this name says; several contradict each other, and cannot be used. `None`: there is none.
+fn only(
+    request: &impl RequestView,
+    (name, format): (&str, Format),
+    parse: impl FnOnce(&[u8]) -> Option<Incoming>,
+) -> Option<Incoming> {
+    let mut lines = request.header(name);
+    let first = lines.next()?;
+    let incoming = if lines.next().is_some() { None } else { parse(first) };
+    Some(incoming.unwrap_or(Incoming::unusable(format)))
 }
 
 impl Incoming {

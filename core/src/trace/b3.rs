@@ -11,15 +11,8 @@ const PARENT: &str = "x-b3-parentspanid";
 const SAMPLED: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
 
-/// What `b3` says; `None`: there is none. `<trace>-<span>[-<sampled>[-<parent>]]`, or the decision alone.
-pub(super) fn read_single(request: &impl RequestView) -> Option<Incoming> {
-    let mut lines = request.header("b3");
-    let first = lines.next()?;
-    let incoming = if lines.next().is_some() { None } else { parse_single(first) };
-    Some(incoming.unwrap_or(Incoming::unusable(Format::B3Single)))
-}
-
-fn parse_single(value: &[u8]) -> Option<Incoming> {
+/// What a `b3` says, if it can be used: `<trace>-<span>[-<sampled>[-<parent>]]`, or the decision alone.
+pub(super) fn parse_single(value: &[u8]) -> Option<Incoming> {
     let nothing = Incoming::unusable(Format::B3Single);
     if let Some(sampled) = decision(value) {
         return Some(Incoming { sampled: Some(sampled), ..nothing });

@@ -2,7 +2,6 @@
 
 use super::id::{digits, hex};
 use super::{Format, Incoming, Outgoing, Sampled, SpanId, TraceId};
-use crate::route::RequestView;
 
 /// `00-<32 digits>-<16 digits>-<2 digits>`.
 const LENGTH: usize = 55;
@@ -11,15 +10,8 @@ const SAMPLED: u8 = 1;
 /// Level 2: the trace's id is random. It says something of the trace, so it stays with it.
 const RANDOM: u8 = 2;
 
-/// What `traceparent` says; `None`: there is none.
-pub(super) fn read(request: &impl RequestView) -> Option<Incoming> {
-    let mut lines = request.header("traceparent");
-    let first = lines.next()?;
-    let incoming = if lines.next().is_some() { None } else { parse(first) };
-    Some(incoming.unwrap_or(Incoming::unusable(Format::W3c)))
-}
-
-fn parse(value: &[u8]) -> Option<Incoming> {
+/// What a `traceparent` says, if it can be used.
+pub(super) fn parse(value: &[u8]) -> Option<Incoming> {
     let (known, further) = value.split_at_checked(LENGTH)?;
     let [version] = hex(&known[..2])?;
     // A version to come may have more to say behind another dash; 255 is none (§3.2.2.1, §4.3).
