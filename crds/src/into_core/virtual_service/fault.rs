@@ -34,12 +34,8 @@ fn delay(written: &written::Delay) -> Result<(Duration, Percent), SpecError> {
         let reason = format!("{} is no delay from 1ms to 1h", written.fixed_delay);
         return Err(SpecError::new(Code::InvalidValue, reason).under("fixedDelay"));
     }
-    let share = match (&written.percentage, written.percent) {
-        // The deprecated field, where it stands alone.
-        (None, Some(whole)) => percent(whole as f64).at("percent")?,
-        (percentage, _) => share(percentage.as_ref())?.unwrap_or_default(),
-    };
-    Ok((fixed, share))
+    let share = share_or_whole(("percentage", written.percentage.as_ref()), ("percent", written.percent))?;
+    Ok((fixed, share.unwrap_or_default()))
 }
 
 fn abort(written: &written::Abort) -> Result<(Abort, Percent), SpecError> {
@@ -55,20 +51,31 @@ fn abort(written: &written::Abort) -> Result<(Abort, Percent), SpecError> {
             return Err(SpecError::new(Code::InvalidValue, reason).remedy("give one of them"));
         }
     };
-    Ok((abort, share(written.percentage.as_ref())?.unwrap_or_default()))
+    Ok((abort, share("percentage", written.percentage.as_ref())?.unwrap_or_default()))
 }
 
-/// `percentage` of a fault or of one of `mirrors`.
-pub(super) fn share(written: Option<&written::Percent>) -> Result<Option<Percent>, SpecError> {
+/// A share as a number, or where that is absent by the deprecated field for whole percent.
+pub(super) fn share_or_whole(
+    (field, exact): (&'static str, Option<&written::Percent>),
+    (older, whole): (&'static str, Option<i64>),
+) -> Result<Option<Percent>, SpecError> {
+    match (exact, whole) {
+        (None, Some(whole)) => percent(whole as f64).at(older).map(Some),
+        (exact, _) => share(field, exact),
+    }
+}
+
+/// A share as a number.
+pub(super) fn share(field: &'static str, written: Option<&written::Percent>) -> Result<Option<Percent>, SpecError> {
     let read = |written: &written::Percent| {
         nothing_else(&written.rest)?;
         percent(written.value).at("value")
     };
-    written.map(read).transpose().at("percentage")
+    written.map(read).transpose().at(field)
 }
 
 /// A number of percent.
-pub(super) fn percent(value: f64) -> Result<Percent, SpecError> {
+fn percent(value: f64) -> Result<Percent, SpecError> {
     Percent::new(value)
         .ok_or_else(|| SpecError::new(Code::InvalidValue, format!("{value} is no percentage")).remedy("use 0 to 100"))
 }

@@ -5,7 +5,7 @@ use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::{Destination, Mirror};
 
 use super::destination::destination;
-use super::fault::{percent, share};
+use super::fault::{share, share_or_whole};
 use super::scope::Scope;
 use crate::into_core::error::{At, SpecError, each};
 use crate::into_core::value::nothing_else;
@@ -23,7 +23,11 @@ pub(super) fn mirrors(written: &written::Filters, scope: &Scope<'_>) -> Result<V
                 .remedy("move it into mirrors")
                 .under("mirror"));
         }
-        let share = older_share(written)?.unwrap_or(Percent::ALL);
+        let share = share_or_whole(
+            ("mirrorPercentage", written.mirror_percentage.as_ref()),
+            ("mirrorPercent", written.mirror_percent),
+        )?
+        .unwrap_or(Percent::ALL);
         return Ok(vec![Mirror { destination: destination(one, scope).at("mirror")?, share }]);
     }
     if let Some(field) = older_field(written) {
@@ -37,21 +41,9 @@ pub(super) fn mirrors(written: &written::Filters, scope: &Scope<'_>) -> Result<V
     }
     each("mirrors", &written.mirrors, |entry| {
         nothing_else(&entry.rest)?;
-        let share = share(entry.percentage.as_ref())?.unwrap_or(Percent::ALL);
+        let share = share("percentage", entry.percentage.as_ref())?.unwrap_or(Percent::ALL);
         Ok(Mirror { destination: destination(&entry.destination, scope).at("destination")?, share })
     })
-}
-
-/// The share of `mirror`: as a number, or in whole percent where that stands alone.
-fn older_share(written: &written::Filters) -> Result<Option<Percent>, SpecError> {
-    match (&written.mirror_percentage, written.mirror_percent) {
-        (Some(exact), _) => {
-            nothing_else(&exact.rest).at("mirrorPercentage")?;
-            percent(exact.value).at("mirrorPercentage.value").map(Some)
-        }
-        (None, Some(whole)) => percent(whole as f64).at("mirrorPercent").map(Some),
-        (None, None) => Ok(None),
-    }
 }
 
 fn older_field(written: &written::Filters) -> Option<&'static str> {
