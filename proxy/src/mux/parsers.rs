@@ -30,9 +30,9 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// Most bytes a peer may make it hold: what the table's documentation promises.
-    pub const HELD_MAX: usize = Self::STREAMS_MAX * table::CREDIT_FIRST as usize + 1024 * 1024;
+    pub const HELD_MAX: usize = Self::STREAMS_MAX * table::CREDIT_FIRST as usize + table::SPARE as usize;
     /// Most connections it bears.
-    pub const STREAMS_MAX: usize = 2 * super::STREAMS;
+    pub const STREAMS_MAX: usize = table::STREAMS_MAX;
 
     /// Brings bytes of the peer into the table.
     ///

@@ -18,9 +18,9 @@ pub(super) const CREDIT_FIRST: u32 = 16 * 1024;
 /// Most bytes under way in one direction of a connection: what the largest pooled block holds.
 const CREDIT_MAX: u32 = 64 * 1024;
 /// Credit all connections together may have beyond their first.
-const SPARE: u32 = 1024 * 1024;
+pub(super) const SPARE: u32 = 1024 * 1024;
 /// Connections the accepting side bears: twice what the dialling side opens, because it hears of an end a little later.
-const STREAMS_MAX: usize = 2 * super::STREAMS;
+pub(super) const STREAMS_MAX: usize = 2 * super::STREAMS;
 /// Bytes of frames that wait to be encrypted before writers wait in turn: one write's worth of records.
 const OUTGOING_MAX: usize = LARGEST - DATA_BYTES_MAX;
 
