@@ -4,7 +4,7 @@
 //! test ──▶ service ▷ caller's proxy ══ mTLS ══▷ callees' proxies ──▶ applications of the test
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tulle_core::authz::PolicySet;
-use tulle_core::name::ServiceRef;
+use tulle_core::authz::{self, Authorization, Policy, PolicyName, PolicySet, Workload};
+use tulle_core::name::{Namespace, ServiceRef};
 use tulle_core::retry::RetryPolicy;
 use tulle_core::route::{Action, Filters, Match, RouteTable, Rule};
 use tulle_core::sidecar::env;
@@ -189,10 +189,7 @@ fn listen(listener: TcpListener) -> tokio::net::TcpListener {
 }
 
 fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) -> Snapshot {
-    let name = ServiceRef::new("shop", "web");
-    let identities = Arc::from([CALLEE.parse().unwrap()]);
-    let backend = Arc::new(Backend { service: name.clone(), port: service.port(), identities, endpoints });
-    let direct = Arc::new(Destination { service: name.clone(), backends: Some(Split::single(backend)), only: None });
+    let direct = direct(service, endpoints, CALLEE);
     let rules = rules.into_iter().map(|Rules { timeout, retry }| Rule {
         name: "test".into(),
         matches: vec![],
@@ -202,6 +199,28 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
     });
     let routes = RouteTable { rules: rules.collect() };
     snapshot(service, routes, direct)
+}
+
+/// The Service with these endpoints, all of which must be `identity`.
+pub(crate) fn direct(service: SocketAddr, endpoints: Vec<Endpoint>, identity: &str) -> Arc<Destination> {
+    let name = ServiceRef::new("shop", "web");
+    let identities = Arc::from([identity.parse().unwrap()]);
+    let backend = Arc::new(Backend { service: name.clone(), port: service.port(), identities, endpoints });
+    Arc::new(Destination { service: name, backends: Some(Split::single(backend)), only: None })
+}
+
+/// Policies of the callees: one with these rules.
+pub(crate) fn authorized(action: authz::Action, rules: Vec<authz::Rule>) -> PolicySet {
+    let policy = Policy {
+        name: PolicyName::new("shop", "test"),
+        created: 0,
+        selector: None,
+        mtls: None,
+        authorization: Some(Authorization { action, rules }),
+        unreadable: false,
+    };
+    let workload = Workload { namespace: Namespace::new("shop"), labels: BTreeMap::new() };
+    PolicySet::new([policy], &workload, &Namespace::new("tulle-system"))
 }
 
 /// A backend for each endpoint, `app-0` and so on.

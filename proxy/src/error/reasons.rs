@@ -1,27 +1,26 @@
 //! Each reason of the closed list, produced by a real exchange: a new one does not compile here before somebody has shown how it comes
 //! about.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tulle_core::authz::{self, Authorization, Policy, PolicyName, PolicySet, Workload};
+use tulle_core::authz::{self, PolicySet};
 use tulle_core::codes::Reason;
-use tulle_core::name::{Namespace, ServiceRef};
+use tulle_core::name::ServiceRef;
 use tulle_core::route::filter::fault::{Abort, Fault};
 use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::{Action, Filters, Match, RouteTable, Rule, StringMatch};
 use tulle_core::sidecar::CONNECTIONS_MAX_DEFAULT;
-use tulle_core::snapshot::{Backend, Destination, Endpoint, Snapshot, Transport};
-use tulle_core::split::Split;
+use tulle_core::snapshot::{Destination, Endpoint, Snapshot, Transport};
 
 use crate::config::Capture;
 use crate::h1::testing::{End, application, echo_paths, ok};
 use crate::metrics::Side;
-use crate::testing::{Mesh, Proxy, Rules, snapshot};
+use crate::testing::{Mesh, Proxy, Rules, authorized, direct, snapshot};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: web\r\n\r\n";
 
@@ -43,7 +42,7 @@ async fn produce(reason: Reason) -> Seen {
             let rules = Rules { timeout: Some(Duration::from_millis(50)), ..Rules::default() };
             ask(Mesh::new(&[silent().await], Some(rules)), GET).await
         }
-        Reason::Denied => ask(Mesh::guarded(&[app], None, nobody_may_call()), GET).await,
+        Reason::Denied => ask(Mesh::guarded(&[app], None, authorized(authz::Action::Allow, vec![])), GET).await,
         Reason::Overloaded => overloaded(Mesh::new(&[app], None)).await,
         Reason::BadRequest => {
             let request = "GET /a HTTP/1.1\r\nHost: web\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
@@ -93,7 +92,7 @@ async fn produce(reason: Reason) -> Seen {
             Seen { answer: exchange(address, GET).await, proxies: vec![proxy] }
         }
         Reason::Fault => {
-            let abort = Some((Abort::Http(503), Percent::new(100.0).unwrap()));
+            let abort = Some((Abort::Http(503), Percent::ALL));
             let filters = Filters { fault: Some(Fault { delay: None, abort }), ..Filters::default() };
             let rule = Rule { name: "fault".into(), matches: vec![], within: vec![], action: Action::to(0), filters };
             ask(Mesh::routed(&[app], vec![rule]), GET).await
@@ -213,24 +212,7 @@ fn without_endpoints(service: SocketAddr) -> Snapshot {
 
 /// A Service of these endpoints, all of which must be `identity`.
 fn behind(service: SocketAddr, endpoints: Vec<Endpoint>, identity: &str) -> Snapshot {
-    let name = ServiceRef::new("shop", "web");
-    let identities = Arc::from([identity.parse().unwrap()]);
-    let backend = Arc::new(Backend { service: name.clone(), port: service.port(), identities, endpoints });
-    let direct = Destination { service: name, backends: Some(Split::single(backend)), only: None };
-    snapshot(service, RouteTable::default(), Arc::new(direct))
-}
-
-fn nobody_may_call() -> PolicySet {
-    let policy = Policy {
-        name: PolicyName::new("shop", "nobody"),
-        created: 0,
-        selector: None,
-        mtls: None,
-        authorization: Some(Authorization { action: authz::Action::Allow, rules: vec![] }),
-        unreadable: false,
-    };
-    let workload = Workload { namespace: Namespace::new("shop"), labels: BTreeMap::new() };
-    PolicySet::new([policy], &workload, &Namespace::new("tulle-system"))
+    snapshot(service, RouteTable::default(), direct(service, endpoints, identity))
 }
 
 /// An address where nobody listens.

@@ -1,13 +1,10 @@
 //! Connections that become streams of bytes, and those that only seem to.
 
-use std::collections::BTreeMap;
-
 use tokio::io::AsyncWriteExt;
-use tulle_core::authz::{Action, Authorization, Operation, Pattern, Policy, PolicyName, PolicySet, Rule, Workload};
-use tulle_core::name::Namespace;
+use tulle_core::authz::{Action, Operation, Pattern, Rule};
 
 use super::super::testing::{End, application, echo_paths, ok, path};
-use crate::testing::Mesh;
+use crate::testing::{Mesh, authorized};
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const AGREED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
@@ -76,19 +73,8 @@ async fn a_tunnel_must_be_allowed_as_bytes() {
         let methods = methods.iter().map(|method| Pattern::Exact((*method).into())).collect();
         Rule { from: Vec::new(), to: vec![Operation { methods, ..Operation::default() }] }
     };
-    let policies = |action, methods: &[&str]| {
-        let policy = Policy {
-            name: PolicyName::new("shop", "methods"),
-            created: 0,
-            selector: None,
-            mtls: None,
-            authorization: Some(Authorization { action, rules: vec![rule(methods)] }),
-            unreadable: false,
-        };
-        let workload = Workload { namespace: Namespace::new("shop"), labels: BTreeMap::new() };
-        PolicySet::new([policy], &workload, &Namespace::new("tulle-system"))
-    };
-    for policies in [policies(Action::Deny, &["DELETE"]), policies(Action::Allow, &["GET", "CONNECT"])] {
+    let allowing = authorized(Action::Allow, vec![rule(&["GET", "CONNECT"])]);
+    for policies in [authorized(Action::Deny, vec![rule(&["DELETE"])]), allowing] {
         let mesh = Mesh::guarded(&[application(echo_paths).await], None, policies);
         let mut caller = End::dial(mesh.service).await;
         caller.send("GET /a HTTP/1.1\r\nHost: web\r\n\r\n").await;
