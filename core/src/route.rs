@@ -1,6 +1,8 @@
-//! Which rule answers a request: the first whose conditions fit, in the order of the VirtualServices' precedence (`rank`).
+//! Which rule answers a request: the first whose conditions fit, in the order of the VirtualServices' precedence (`rank`). Connections that
+//! are not HTTP have rules of their own, see [`bytes`].
 
 mod action;
+pub mod bytes;
 pub mod delegate;
 pub mod filter;
 mod matcher;
@@ -165,8 +167,7 @@ impl<D> Rule<D> {
 fn seen_by(conditions: &[Match], caller: &Caller<'_>) -> Option<Vec<Match>> {
     let seen: Vec<Match> = conditions
         .iter()
-        .filter(|condition| condition.port.is_none_or(|wanted| wanted == caller.port))
-        .filter(|condition| condition.source.as_ref().is_none_or(|source| source.fits(caller)))
+        .filter(|condition| caller.is_meant(condition.port, condition.source.as_deref()))
         .map(|condition| Match { port: None, source: None, ..condition.clone() })
         .collect();
     (conditions.is_empty() || !seen.is_empty()).then_some(seen)

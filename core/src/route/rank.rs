@@ -18,7 +18,12 @@ pub struct Rank {
 
 /// One table from the rules of several VirtualServices.
 pub fn merge<D>(sources: impl IntoIterator<Item = (Rank, Vec<Rule<D>>)>) -> RouteTable<D> {
+    RouteTable { rules: in_order(sources) }
+}
+
+/// The rules of several VirtualServices in order of precedence.
+pub(super) fn in_order<R>(sources: impl IntoIterator<Item = (Rank, Vec<R>)>) -> Vec<R> {
     let mut sources: Vec<_> = sources.into_iter().collect();
     sources.sort_by(|(a, _), (b, _)| a.cmp(b));
-    RouteTable { rules: sources.into_iter().flat_map(|(_, rules)| rules).collect() }
+    sources.into_iter().flat_map(|(_, rules)| rules).collect()
 }

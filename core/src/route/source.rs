@@ -16,6 +16,13 @@ pub struct Caller<'a> {
     pub port: u16,
 }
 
+impl Caller<'_> {
+    /// Whether a condition on the dialled port and the workload holds, as far as either is asked for.
+    pub(super) fn is_meant(&self, port: Option<u16>, source: Option<&SourceMatch>) -> bool {
+        port.is_none_or(|wanted| wanted == self.port) && source.is_none_or(|source| source.fits(self))
+    }
+}
+
 /// A condition on the workload that calls; every part given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceMatch {
