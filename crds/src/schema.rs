@@ -51,6 +51,10 @@ pub(crate) fn cel(rules: &'static [Rule]) -> impl FnMut(&mut Schema) {
 
 /// A host: a DNS name without wildcard.
 pub(crate) const HOST_PATTERN: &str = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\.?$";
+/// A server as TLS names it, `*.` and one for all below it, or `*`.
+pub(crate) const SERVER_NAME_PATTERN: &str = r"^(\*|(\*\.)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?)$";
+/// A network of either family, or an address.
+pub(crate) const SUBNET_PATTERN: &str = r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$";
 /// Exact, `abc*`, `*abc` or `*`.
 pub(crate) const WILDCARD_PATTERN: &str = r"^(\*?[^*]+|[^*]+\*|\*)$";
 /// A port as a string.

@@ -1,8 +1,9 @@
-//! `VirtualService`: how requests to a host are matched, and where they go.
+//! `VirtualService`: how requests and connections to a host are matched, and where they go.
 //!
 //! Field names, order and meaning follow Istio's `networking.istio.io` VirtualService, so that a manifest works after its
 //! `apiVersion` changes. What this release does not act on is refused, see [`later`](crate::later).
 
+mod bytes;
 mod condition;
 mod cors;
 mod delegate;
@@ -13,10 +14,11 @@ mod headers;
 mod redirect;
 mod rewrite;
 
+pub use bytes::{ConnectionMatch, TcpMatch, TcpRoute, TlsMatch, TlsRoute};
 pub use condition::{HttpMatch, StringMatch};
 pub use cors::CorsPolicy;
 pub use delegate::Delegate;
-pub use destination::{Destination, PortSelector, RouteDestination};
+pub use destination::{Destination, PortSelector, RouteDestination, WeightedDestination};
 pub use fault::{Abort, Delay, Fault, Percent};
 pub use filter::{Filters, Mirror, Retries};
 pub use headers::{HeaderOperations, Headers};
@@ -37,7 +39,7 @@ use crate::schema::{HOST_MAX, HOST_PATTERN, Rule, cel, items, keyed_by};
     group = "tulle.dev",
     version = "v1alpha1",
     kind = "VirtualService",
-    doc = "How requests to a host are matched, and which services receive them. Field names follow Istio.",
+    doc = "How requests and connections to a host are matched, and which services receive them. Field names follow Istio.",
     namespaced,
     status = "VirtualServiceStatus",
     shortname = "tvs",
@@ -58,7 +60,7 @@ use crate::schema::{HOST_MAX, HOST_PATTERN, Rule, cel, items, keyed_by};
         priority = 1
     )
 )]
-#[schemars(transform = refuse(LATER_SPEC))]
+#[schemars(transform = refuse(LATER_SPEC), transform = cel(SPEC_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualServiceSpec {
     /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name. For a
@@ -81,7 +83,21 @@ pub struct VirtualServiceSpec {
 
     /// Routes of HTTP traffic in order: the first whose `match` fits is taken.
     #[schemars(length(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub http: Vec<HttpRoute>,
+
+    /// Routes of the application's own TLS in order, by the server its ClientHello names; it passes through unopened. They are asked on
+    /// ports declared to be TLS (`tls`, `https`) and on undeclared ones, and before `tcp`. A connection that fits none of either goes to
+    /// the service it dialled.
+    #[schemars(length(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tls: Vec<TlsRoute>,
+
+    /// Routes of connections that are not HTTP in order: the first whose `match` fits is taken. A connection that fits none goes to the
+    /// service it dialled.
+    #[schemars(length(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tcp: Vec<TcpRoute>,
 
     /// Fields unknown to this release.
     #[serde(flatten)]
@@ -91,7 +107,27 @@ pub struct VirtualServiceSpec {
 /// A namespace, `.` or `*`.
 const EXPORT_PATTERN: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\.|\*)$";
 
-const LATER_SPEC: Later = &[("tls", Shape::Objects), ("tcp", Shape::Objects), ("subsets", Shape::Objects)];
+const LATER_SPEC: Later = &[("subsets", Shape::Objects)];
+
+const SPEC_RULES: &[Rule] = &[
+    Rule {
+        holds: "has(self.http) || has(self.tls) || has(self.tcp)",
+        message: "TUL3003: lists no rule; give one in http, tls or tcp",
+        field: "",
+    },
+    Rule {
+        holds: "has(self.hosts) && size(self.hosts) > 0 || !has(self.tls)",
+        message: "TUL3001: is for the hosts of its own object, and there are none: delegation is of http alone; \
+                  give hosts, or remove it",
+        field: ".tls",
+    },
+    Rule {
+        holds: "has(self.hosts) && size(self.hosts) > 0 || !has(self.tcp)",
+        message: "TUL3001: is for the hosts of its own object, and there are none: delegation is of http alone; \
+                  give hosts, or remove it",
+        field: ".tcp",
+    },
+];
 
 /// One rule: which requests, and what happens to them.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

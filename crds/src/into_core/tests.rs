@@ -246,7 +246,7 @@ fn virtual_services_with_a_mistake_in_hosts_or_routes() {
                 hosts(json!(["web", "web.shop"])),
                 "TUL3004: spec.hosts[1]: shop/web is listed twice; keep one of the two",
             ),
-            (json!({"hosts": ["web"], "http": []}), "TUL3003: spec.http: lists no rule; add the field"),
+            (json!({"hosts": ["web"], "http": []}), "TUL3003: spec: lists no rule; give one in http, tls or tcp"),
             (
                 http(json!({"route": []})),
                 "TUL3003: spec.http[0]: has none of route, redirect, directResponse and delegate; give exactly one",

@@ -1,5 +1,6 @@
 //! VirtualService.
 
+mod bytes;
 mod condition;
 mod cors;
 mod delegate;
@@ -17,6 +18,7 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 use tulle_core::codes::Code;
 use tulle_core::name::{Namespace, ServiceRef, is_label};
+use tulle_core::route::bytes::ByteTable;
 use tulle_core::route::{Action, Destination, Export, Match, Rank, Rule, StringMatch};
 
 use self::scope::Scope;
@@ -33,8 +35,10 @@ pub struct VirtualService {
     /// The services its rules apply to. Those of other namespaces only for callers in this object's own. None: it is there to be
     /// delegated to.
     pub hosts: Vec<ServiceRef>,
-    /// Its rules in order, as written; see [`composed`](Self::composed).
+    /// Its rules for requests in order, as written; see [`composed`](Self::composed).
     pub rules: Vec<Rule<Destination>>,
+    /// Its rules for other connections.
+    pub bytes: ByteTable<Destination>,
     /// Whose proxies follow them.
     pub export: Export,
 }
@@ -62,22 +66,13 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
         let hosts = hosts(spec, ctx, &namespace)?;
         let scope = Scope::new(ctx, &namespace, &hosts);
         let export = export(&spec.export_to, &scope)?;
-        if spec.http.is_empty() {
-            return Err(SpecError::new(Code::MissingField, "lists no rule").under("http"));
+        if spec.http.is_empty() && spec.tls.is_empty() && spec.tcp.is_empty() {
+            return Err(SpecError::new(Code::MissingField, "lists no rule").remedy("give one in http, tls or tcp"));
         }
         let source = format!("VirtualService {namespace}/{}", object.name_any());
-        let rules = spec
-            .http
-            .iter()
-            .enumerate()
-            .map(|(index, route)| {
-                let name = format!("{source} http[{index}]");
-                let rule = rule(route, &name, &scope).at(format_args!("http[{index}]"))?;
-                Ok(is_for_mesh(route).then_some(rule))
-            })
-            .filter_map(Result::transpose)
-            .collect::<Result<_, SpecError>>()?;
-        Ok(VirtualService { rank: rank_of(object), hosts, rules, export })
+        let rules = rules("http", &spec.http, &source, |route, name| rule(route, name, &scope))?;
+        let bytes = bytes::table(spec, &source, &scope)?;
+        Ok(VirtualService { rank: rank_of(object), hosts, rules, bytes, export })
     };
     read().at("spec")
 }
@@ -116,12 +111,19 @@ fn export(written: &[String], scope: &Scope<'_>) -> Result<Export, SpecError> {
     Ok(export)
 }
 
-/// Whether any of a rule's conditions is for sidecars.
-fn is_for_mesh(route: &written::HttpRoute) -> bool {
-    route.matches.is_empty() || route.matches.iter().any(condition::is_for_mesh)
+/// The rules of a list. `read` is given each with its name, and leaves out those for gateways alone.
+fn rules<W, R>(
+    field: &str,
+    list: &[W],
+    source: &str,
+    read: impl Fn(&W, &str) -> Result<Option<R>, SpecError>,
+) -> Result<Vec<R>, SpecError> {
+    let read = |(index, route)| read(route, &format!("{source} {field}[{index}]")).at(format_args!("{field}[{index}]"));
+    list.iter().enumerate().map(read).filter_map(Result::transpose).collect()
 }
 
-fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Rule<Destination>, SpecError> {
+/// A rule for requests; `None`: all of its conditions are for gateways alone.
+fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Option<Rule<Destination>>, SpecError> {
     nothing_else(&route.rest)?;
     let filters = filter::filters(&route.filters, scope)?;
     // All are read, so that each mistake is told; what is for gateways alone is left out.
@@ -129,7 +131,7 @@ fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Rul
     let matches: Vec<Match> = read
         .into_iter()
         .zip(&route.matches)
-        .filter(|(_, written)| condition::is_for_mesh(written))
+        .filter(|(_, written)| condition::is_for_mesh(&written.gateways))
         .map(|(m, _)| m)
         .collect();
     let action = action(route, &matches, scope)?;
@@ -144,7 +146,8 @@ fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Rul
             .remedy("remove it, or give a route")
             .under(field));
     }
-    Ok(Rule { name: name.into(), matches, within: Vec::new(), action, filters })
+    let for_mesh = route.matches.is_empty() || !matches.is_empty();
+    Ok(for_mesh.then(|| Rule { name: name.into(), matches, within: Vec::new(), action, filters }))
 }
 
 /// What the rule decides: exactly one of four.

@@ -30,6 +30,25 @@ pub struct RouteDestination {
     pub rest: Rest,
 }
 
+/// A destination of bytes with its share.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(transform = refuse(&[]))]
+#[serde(rename_all = "camelCase")]
+pub struct WeightedDestination {
+    /// Where connections go.
+    pub destination: Destination,
+
+    /// Share among the destinations of this rule: weight / sum of weights. 0 receives nothing. A single destination without
+    /// weight receives everything.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<i64>,
+
+    /// Fields unknown to this release.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
 /// A service, and which of its ports.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[schemars(transform = refuse(&[("subset", Shape::Text)]))]

@@ -1,19 +1,21 @@
 //! The status of a VirtualService: whether its rules are understood and lead somewhere.
 
 mod delegates;
+mod winner;
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use tulle_core::codes::Code;
 use tulle_core::name::ServiceRef;
+use tulle_core::route::bytes::ByteRule;
 use tulle_core::route::delegate::Composed;
-use tulle_core::route::{Destination, Export, Rank, Rule};
+use tulle_core::route::{Destination, Rule};
 use tulle_crds::into_core::{self, Ctx, parse_virtual_service};
 use tulle_crds::status::{ConditionType, Finding, Reason};
 use tulle_crds::{VirtualService, VirtualServiceSpec, VirtualServiceStatus};
 
+use self::winner::Winner;
 use super::report::{self, conclude, sentence};
 use super::{Plan, Settings};
 use crate::world::{Key, Ref, Tenant, World};
@@ -40,7 +42,7 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
         observed_generation: object.metadata.generation,
         conditions,
         hosts: (!object.spec.hosts.is_empty()).then(|| shown(&object.spec.hosts)),
-        rules: i64::try_from(object.spec.http.len()).ok(),
+        rules: i64::try_from(object.spec.http.len() + object.spec.tls.len() + object.spec.tcp.len()).ok(),
         winner: winner.map(|winner| winner.name()),
     };
     report::write(Key::VirtualService(of.clone()), object, &status, previous, notes)
@@ -67,51 +69,6 @@ fn findings(
     ]
 }
 
-/// An older object that takes every request before this one is asked.
-///
-/// Rules of several objects for one host add up, the oldest object first. What stands behind a rule without conditions is never reached.
-struct Winner {
-    rank: Rank,
-    /// The rule without conditions.
-    rule: Arc<str>,
-}
-
-impl Winner {
-    /// The one over all of an object's hosts: where only some are taken, the object still decides for the others.
-    fn over(routes: &into_core::VirtualService, tenant: &Tenant, world: &World, ctx: &Ctx) -> Option<Winner> {
-        let all = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, ctx).ok());
-        let mut older: Vec<_> = all.filter(|other| other.rank < routes.rank && reaches(other, routes)).collect();
-        older.sort_by(|a, b| a.rank.cmp(&b.rank));
-        let over = |host: &ServiceRef| {
-            older.iter().filter(|other| other.hosts.contains(host)).find_map(|other| {
-                let composed = delegates::composed(other, world, ctx);
-                let rule = composed.rules.iter().find(|rule| rule.takes_all())?;
-                Some(Winner { rank: other.rank.clone(), rule: Arc::clone(&rule.name) })
-            })
-        };
-        routes.hosts.iter().map(over).reduce(|first, next| next.and(first)).flatten()
-    }
-
-    fn name(&self) -> String {
-        format!("{}/{}", self.rank.namespace, self.rank.name)
-    }
-
-    fn finding(&self, routes: &into_core::VirtualService) -> Finding {
-        let host = &routes.hosts[0];
-        let reason = format!("every request to {host} is taken already by the older {}", self.rule);
-        Finding::is_false(
-            ConditionType::Accepted,
-            Reason::Conflicted,
-            sentence(Code::Conflicting, "spec.hosts[0]", &reason),
-        )
-    }
-}
-
-/// Whether every proxy that follows `routes` follows `other` as well, as far as that is plain.
-fn reaches(other: &into_core::VirtualService, routes: &into_core::VirtualService) -> bool {
-    other.export == Export::Everywhere || other.export == routes.export
-}
-
 /// What is said of a spec that can be used, with what of it is not served.
 fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> String {
     let mut said = "understood".to_owned();
@@ -123,8 +80,10 @@ fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> St
         // Writing to a String cannot fail.
         let _ = write!(said, "; for callers in {home} only, whose calls to {host} no rule of {} sees", host.namespace);
     }
-    let matches = spec.http.iter().flat_map(|route| &route.matches);
-    let mut gateways = spec.gateways.iter().chain(matches.flat_map(|condition| &condition.gateways));
+    let http = spec.http.iter().flat_map(|route| &route.matches).flat_map(|condition| &condition.gateways);
+    let tls = spec.tls.iter().flat_map(|route| &route.matches).flat_map(|condition| &condition.connection.gateways);
+    let tcp = spec.tcp.iter().flat_map(|route| &route.matches).flat_map(|condition| &condition.connection.gateways);
+    let mut gateways = spec.gateways.iter().chain(http).chain(tls).chain(tcp);
     if gateways.any(|gateway| gateway != "mesh") {
         said.push_str("; of the gateways only mesh is served by this release");
     }
@@ -132,8 +91,9 @@ fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> St
 }
 
 fn services<'a>(routes: &'a into_core::VirtualService, composed: &'a Composed<'_, Destination>) -> Vec<&'a ServiceRef> {
-    let destinations = composed.rules.iter().flat_map(Rule::destinations).map(|destination| &destination.service);
-    routes.hosts.iter().chain(destinations).collect()
+    let of_requests = composed.rules.iter().flat_map(Rule::destinations);
+    let of_bytes = routes.bytes.rules().flat_map(ByteRule::destinations);
+    routes.hosts.iter().chain(of_requests.chain(of_bytes).map(|destination| &destination.service)).collect()
 }
 
 fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
@@ -147,27 +107,36 @@ fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
             return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("spec.hosts[{index}]"), why);
         }
     }
-    for rule in &routes.rules {
-        // `VirtualService shop/web http[1]`: rules for gateways are left out, so a position in the list would name another one.
-        let place = rule.name.rsplit(' ').next().unwrap_or_default();
-        let branches = rule.action.destinations().enumerate().map(|(index, to)| (format!("route[{index}]"), to));
-        let mirrors = rule.filters.mirrors.iter().enumerate();
-        let mirrors = mirrors.map(|(index, mirror)| (format!("mirrors[{index}]"), &mirror.destination));
-        for (field, destination) in branches.chain(mirrors) {
-            let path = format!("spec.{place}.{field}.destination");
-            let Some(service) = found(&destination.service) else {
-                let why = format!("Service {} does not exist", destination.service);
-                return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("{path}.host"), why);
-            };
-            if let Some(port) = destination.port
-                && !service.ports.iter().any(|known| known.port == port)
-            {
-                let why = format!("Service {} has no TCP port {port}", destination.service);
-                return missing(Reason::PortNotFound, Code::PortNotFound, format!("{path}.port.number"), why);
-            }
+    for (path, destination) in destinations(routes) {
+        let Some(service) = found(&destination.service) else {
+            let why = format!("Service {} does not exist", destination.service);
+            return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("{path}.host"), why);
+        };
+        if let Some(port) = destination.port
+            && !service.ports.iter().any(|known| known.port == port)
+        {
+            let why = format!("Service {} has no TCP port {port}", destination.service);
+            return missing(Reason::PortNotFound, Code::PortNotFound, format!("{path}.port.number"), why);
         }
     }
     Finding::is_true(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every service and port exists")
+}
+
+/// Every destination an object names itself, with its place.
+fn destinations(routes: &into_core::VirtualService) -> impl Iterator<Item = (String, &Destination)> {
+    // `VirtualService shop/web http[1]`: rules for gateways are left out, so a position in the list would name another one.
+    let place = |name: &str| name.rsplit(' ').next().unwrap_or_default().to_owned();
+    let of_requests = routes.rules.iter().flat_map(move |rule| {
+        let mirrors = rule.filters.mirrors.iter().map(|mirror| &mirror.destination).enumerate();
+        let branches = rule.action.destinations().enumerate().map(|(index, to)| (format!("route[{index}]"), to));
+        let all = branches.chain(mirrors.map(|(index, to)| (format!("mirrors[{index}]"), to)));
+        all.map(move |(field, to)| (format!("spec.{}.{field}.destination", place(&rule.name)), to))
+    });
+    let of_bytes = routes.bytes.rules().flat_map(move |rule| {
+        let all = rule.destinations().enumerate();
+        all.map(move |(index, to)| (format!("spec.{}.route[{index}].destination", place(&rule.name)), to))
+    });
+    of_requests.chain(of_bytes)
 }
 
 fn shown(hosts: &[String]) -> String {

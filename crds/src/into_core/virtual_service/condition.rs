@@ -26,23 +26,24 @@ pub(super) fn condition(written: &written::HttpMatch) -> Result<Match, SpecError
         without_headers: headers(&written.without_headers, "withoutHeaders")?,
         query: named(&written.query_params, "queryParams")?,
         port: written.port.map(port).transpose().at("port")?,
-        source: source(written)?,
+        source: source(written.source_namespace.as_deref(), &written.source_labels)?,
     })
 }
 
-/// Whether a condition is for sidecars.
-pub(super) fn is_for_mesh(written: &written::HttpMatch) -> bool {
-    written.gateways.is_empty() || written.gateways.iter().any(|gateway| gateway == MESH)
+/// Whether a condition for these gateways is for sidecars.
+pub(super) fn is_for_mesh(gateways: &[String]) -> bool {
+    gateways.is_empty() || gateways.iter().any(|gateway| gateway == MESH)
 }
 
 /// The workload that calls.
-fn source(written: &written::HttpMatch) -> Result<Option<Arc<SourceMatch>>, SpecError> {
-    let namespace = written.source_namespace.as_deref();
+pub(super) fn source(
+    namespace: Option<&str>,
+    labels: &BTreeMap<String, String>,
+) -> Result<Option<Arc<SourceMatch>>, SpecError> {
     if let Some(name) = namespace.filter(|name| !is_label(name)) {
         let reason = format!("{name:?} never fits: it is no name of a namespace");
         return Err(SpecError::new(Code::InvalidPattern, reason).under("sourceNamespace"));
     }
-    let labels = &written.source_labels;
     if let Some((key, value)) = labels.iter().find(|(_, value)| !value.is_empty() && !is_label_value(value)) {
         let reason = format!("{value:?} never fits: no label has such a value");
         return Err(SpecError::new(Code::InvalidPattern, reason).under(format_args!("sourceLabels[{key}]")));

@@ -10,19 +10,39 @@ use crate::into_core::error::{At, SpecError, each};
 use crate::into_core::value::{nothing_else, port, weight};
 use crate::virtual_service as written;
 
-/// The destinations of a rule with their shares.
+/// The destinations of a rule for requests with their shares.
 pub(super) fn branches(
     list: &[written::RouteDestination],
     scope: &Scope<'_>,
 ) -> Result<Split<Branch<Destination>>, SpecError> {
+    split(list, |entry| {
+        nothing_else(&entry.rest)?;
+        let destination = destination(&entry.destination, scope).at("destination")?;
+        Ok((Branch { destination, edits: headers::edits(entry.headers.as_ref())? }, entry.weight))
+    })
+}
+
+/// The destinations of a rule for bytes with their shares.
+pub(super) fn shares(
+    list: &[written::WeightedDestination],
+    scope: &Scope<'_>,
+) -> Result<Split<Destination>, SpecError> {
+    if list.is_empty() {
+        return Err(SpecError::new(Code::MissingField, "lists no destination").under("route"));
+    }
+    split(list, |entry| {
+        nothing_else(&entry.rest)?;
+        Ok((destination(&entry.destination, scope).at("destination")?, entry.weight))
+    })
+}
+
+/// As in Istio: alone, a destination receives everything; among others, no weight is weight 0.
+fn split<W, T>(list: &[W], read: impl Fn(&W) -> Result<(T, Option<i64>), SpecError>) -> Result<Split<T>, SpecError> {
     let alone = list.len() == 1;
     let entries = each("route", list, |entry| {
-        nothing_else(&entry.rest)?;
-        let weight = entry.weight.map(weight).transpose().at("weight")?;
-        let destination = destination(&entry.destination, scope).at("destination")?;
-        let edits = headers::edits(entry.headers.as_ref())?;
-        // As in Istio: alone, a destination receives everything; among others, no weight is weight 0.
-        Ok((Branch { destination, edits }, if alone { Weight(1) } else { weight.unwrap_or_default() }))
+        let (choice, written) = read(entry)?;
+        let weight = written.map(weight).transpose().at("weight")?;
+        Ok((choice, if alone { Weight(1) } else { weight.unwrap_or_default() }))
     })?;
     Split::new(entries)
         .ok_or_else(|| SpecError::new(Code::NothingToChoose, "all weights are 0 or absent").under("route"))

@@ -31,12 +31,42 @@ fn what_is_not_served_is_said() {
         status_of(&json!({"hosts": ["web"], "gateways": gateways, "http": http})).conditions[0].message.clone()
     };
     assert_eq!(message(json!(["mesh"])), "understood");
-    assert_eq!(message(json!(["edge", "mesh"])), "understood; of the gateways only mesh is served by this release");
+    let partly = "understood; of the gateways only mesh is served by this release";
+    assert_eq!(message(json!(["edge", "mesh"])), partly);
+    let route = json!([{"destination": {"host": "web"}}]);
+    for (list, condition) in [("tls", json!({"sniHosts": ["a"]})), ("tcp", json!({}))] {
+        let mut edge = condition.clone();
+        edge["gateways"] = json!(["edge"]);
+        let spec = json!({"hosts": ["web"], list: [{"match": [condition, edge], "route": route}]});
+        assert_eq!(status_of(&spec).conditions[0].message, partly, "{list}");
+        assert_eq!(status_of(&spec).rules, Some(1), "{list}");
+    }
+}
+
+/// A list of one rule that sends everything to a port of a Service.
+fn to_port(host: &str, port: u16) -> Value {
+    json!([{"route": [{"destination": {"host": host, "port": {"number": port}}}]}])
+}
+
+/// Checks rows of: what it is, a spec, and status, reason and begin of the message of its Ready.
+fn said(rows: &[(&str, Value, &str, &str, &str)]) {
+    for (name, spec, ready, reason, message) in rows {
+        let status = status_of(spec);
+        let condition = status.conditions.last().expect("Ready");
+        assert_eq!(
+            (condition.status.as_str(), condition.reason.as_str()),
+            (*ready, *reason),
+            "{name}: {}",
+            condition.message
+        );
+        assert!(condition.message.starts_with(*message), "{name}: {}", condition.message);
+        assert_eq!(status.conditions.len(), 4, "{name}");
+    }
 }
 
 #[test]
 fn what_is_said_of_routes() {
-    let to = |host: &str, port: u16| json!([{"route": [{"destination": {"host": host, "port": {"number": port}}}]}]);
+    let to = to_port;
     let rows = [
         ("resolved", json!({"hosts": ["web"], "http": to("web", 80)}), "True", "Ready", "in force"),
         (
@@ -70,20 +100,52 @@ fn what_is_said_of_routes() {
             "ServiceNotFound",
             "TUL3005: spec.http[1].route[0].destination.host: Service shop/nowhere",
         ),
-        ("no rule", json!({"hosts": ["web"], "http": []}), "False", "InvalidField", "TUL3003: spec.http"),
+        ("no rule", json!({"hosts": ["web"], "http": []}), "False", "InvalidField", "TUL3003: spec: lists no rule"),
     ];
-    for (name, spec, ready, reason, message) in rows {
-        let status = status_of(&spec);
-        let condition = status.conditions.last().expect("Ready");
-        assert_eq!(
-            (condition.status.as_str(), condition.reason.as_str()),
-            (ready, reason),
-            "{name}: {}",
-            condition.message
-        );
-        assert!(condition.message.starts_with(message), "{name}: {}", condition.message);
-        assert_eq!(status.conditions.len(), 4, "{name}");
-    }
+    said(&rows);
+}
+
+#[test]
+fn what_is_said_of_routes_of_bytes() {
+    let to = to_port;
+    let named = |rules: &Value| {
+        let mut rules = rules.clone();
+        rules[0]["match"] = json!([{"sniHosts": ["a.example"]}]);
+        rules
+    };
+    let rows = [
+        (
+            "bytes",
+            json!({"hosts": ["web"], "tls": named(&to("web", 80)), "tcp": to("web", 80)}),
+            "True",
+            "Ready",
+            "in force",
+        ),
+        (
+            "destination of a server's name",
+            json!({"hosts": ["web"], "tls": named(&to("nowhere", 80)), "tcp": to("web", 80)}),
+            "False",
+            "ServiceNotFound",
+            "TUL3005: spec.tls[0].route[0].destination.host: Service shop/nowhere",
+        ),
+        (
+            "port of bytes",
+            json!({"hosts": ["web"], "tcp": [to("web", 80)[0], {"route": [
+                {"destination": {"host": "web"}, "weight": 1}, {"destination": {"host": "web", "port": {"number": 81}}},
+            ]}]}),
+            "False",
+            "PortNotFound",
+            "TUL3007: spec.tcp[1].route[1].destination.port.number: Service shop/web has no TCP port 81",
+        ),
+        (
+            "a server that no client names",
+            json!({"hosts": ["web"], "tls": [{"match": [{"sniHosts": ["1.2.3.4"]}], "route": to("web", 80)[0]["route"]}]}),
+            "False",
+            "InvalidField",
+            "TUL3012: spec.tls[0].match[0].sniHosts[0]: \"1.2.3.4\" never fits",
+        ),
+    ];
+    said(&rows);
 }
 
 /// What a consumer's routes lead to in the namespace of its hosts.
@@ -149,7 +211,17 @@ fn what_is_never_reached_is_said_and_by_whom() {
     let all = json!({"route": to_web});
     let some = json!({"match": [{"uri": {"prefix": "/a"}}], "route": to_web});
     let young = |hosts: Value| json!({"hosts": hosts, "http": [some]});
+    let tls = |name: &str| json!({"hosts": ["web"], "tls": [{"match": [{"sniHosts": [name]}], "route": to_web}]});
+    let tcp = json!({"hosts": ["web"], "tcp": [all]});
+    let both = json!({"hosts": ["web"], "http": [some], "tcp": [all]});
     let rows: Vec<(&str, Value, Value, Option<&str>)> = vec![
+        ("all bytes", tcp.clone(), tcp.clone(), Some("tcp[0]")),
+        ("all names", tls("*"), tls("a"), Some("tls[0]")),
+        ("one name", tls("a"), tls("*"), None),
+        ("bytes after names", tcp.clone(), tls("*"), None),
+        ("requests beside bytes", tcp.clone(), young(json!(["web"])), None),
+        ("one list of two", tcp, both.clone(), None),
+        ("both lists", json!({"hosts": ["web"], "http": [all], "tcp": [all]}), both, Some("http[0]")),
         (
             "a catch-all before it",
             json!({"hosts": ["web"], "http": [some, all]}),
@@ -182,8 +254,8 @@ fn what_is_never_reached_is_said_and_by_whom() {
         let ready = status.conditions.last().expect("Ready");
         assert_eq!(ready.reason == "Conflicted", rule.is_some(), "{name}: {}", ready.message);
         if let Some(rule) = rule {
-            let sentence = "is taken already by the older VirtualService shop/older ";
-            assert!(ready.message.contains(&format!("{sentence}{rule}")), "{name}: {}", ready.message);
+            let sentence = format!("is taken already by the older VirtualService shop/older {rule}");
+            assert!(ready.message.contains(&sentence), "{name}: {}", ready.message);
         }
     }
 }

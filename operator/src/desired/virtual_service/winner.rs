@@ -1,0 +1,105 @@
+//! Which older object takes everything before another is asked.
+//!
+//! Rules of several objects for one host add up list by list, the oldest object first. What stands behind a rule without conditions is
+//! never reached.
+
+use std::sync::Arc;
+
+use tulle_core::codes::Code;
+use tulle_core::name::ServiceRef;
+use tulle_core::route::bytes::ByteRule;
+use tulle_core::route::{Destination, Export, Rank};
+use tulle_crds::into_core::{Ctx, VirtualService, parse_virtual_service};
+use tulle_crds::status::{ConditionType, Finding, Reason};
+
+use super::delegates;
+use crate::desired::report::sentence;
+use crate::world::{Tenant, World};
+
+/// An older object.
+pub(super) struct Winner {
+    rank: Rank,
+    /// The list in which it wins.
+    list: List,
+    /// Its rule without conditions.
+    rule: Arc<str>,
+}
+
+/// A list of rules; each is asked by itself.
+#[derive(Clone, Copy)]
+enum List {
+    Http,
+    Tls,
+    Tcp,
+}
+
+impl Winner {
+    /// The one over all of an object's hosts and lists: where only some are taken, the object still decides for the others.
+    pub(super) fn over(routes: &VirtualService, tenant: &Tenant, world: &World, ctx: &Ctx) -> Option<Winner> {
+        let all = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, ctx).ok());
+        let mut older: Vec<_> = all.filter(|other| other.rank < routes.rank && reaches(other, routes)).collect();
+        older.sort_by(|a, b| a.rank.cmp(&b.rank));
+        let over = |list: List, host: &ServiceRef| {
+            older.iter().filter(|other| other.hosts.contains(host)).find_map(|other| {
+                let rule = list.open(other, world, ctx)?;
+                Some(Winner { rank: other.rank.clone(), list, rule })
+            })
+        };
+        let said = [List::Http, List::Tls, List::Tcp].into_iter().filter(|list| list.is_used(routes));
+        let claims = said.flat_map(|list| routes.hosts.iter().map(move |host| (list, host)));
+        claims.map(|(list, host)| over(list, host)).reduce(|first, next| next.and(first)).flatten()
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.rank.namespace, self.rank.name)
+    }
+
+    pub(super) fn finding(&self, routes: &VirtualService) -> Finding {
+        let host = &routes.hosts[0];
+        let reason = format!("every {} to {host} is taken already by the older {}", self.list.takes(), self.rule);
+        Finding::is_false(
+            ConditionType::Accepted,
+            Reason::Conflicted,
+            sentence(Code::Conflicting, "spec.hosts[0]", &reason),
+        )
+    }
+}
+
+impl List {
+    /// Whether an object says anything in it.
+    fn is_used(self, routes: &VirtualService) -> bool {
+        match self {
+            List::Http => !routes.rules.is_empty(),
+            List::Tls => !routes.bytes.tls.is_empty(),
+            List::Tcp => !routes.bytes.tcp.is_empty(),
+        }
+    }
+
+    /// The rule of an object that takes everything, if it has one.
+    fn open(self, of: &VirtualService, world: &World, ctx: &Ctx) -> Option<Arc<str>> {
+        let bytes = |rules: &[ByteRule<Destination>]| {
+            rules.iter().find(|rule| rule.takes_all()).map(|rule| Arc::clone(&rule.name))
+        };
+        match self {
+            List::Http => {
+                let composed = delegates::composed(of, world, ctx);
+                composed.rules.iter().find(|rule| rule.takes_all()).map(|rule| Arc::clone(&rule.name))
+            }
+            List::Tls => bytes(&of.bytes.tls),
+            List::Tcp => bytes(&of.bytes.tcp),
+        }
+    }
+
+    fn takes(self) -> &'static str {
+        match self {
+            List::Http => "request",
+            List::Tls => "TLS connection",
+            List::Tcp => "connection",
+        }
+    }
+}
+
+/// Whether every proxy that follows `routes` follows `other` as well, as far as that is plain.
+fn reaches(other: &VirtualService, routes: &VirtualService) -> bool {
+    other.export == Export::Everywhere || other.export == routes.export
+}
