@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use crate::authz::PolicySet;
 use crate::identity::SpiffeId;
 use crate::name::ServiceRef;
+use crate::route::bytes::ByteTable;
 use crate::route::{Match, RequestView, RouteTable};
 use crate::split::Split;
 
@@ -64,7 +65,9 @@ pub struct Port {
     pub protocol: Protocol,
     /// HTTP rules of the host's VirtualServices, in order of precedence. Empty: every request goes to `direct`.
     pub routes: RouteTable<Arc<Destination>>,
-    /// The Service itself, with the TrafficSplit on it applied: where requests go without routes, and all that is not HTTP.
+    /// Their rules for connections that are not HTTP.
+    pub bytes: ByteTable<Arc<Destination>>,
+    /// The Service itself, with the TrafficSplit on it applied: where requests go without routes, and connections that fit no rule.
     pub direct: Arc<Destination>,
 }
 

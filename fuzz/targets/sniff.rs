@@ -1,7 +1,7 @@
 //! First bytes of a connection: once decided, more bytes decide the same, whatever comes in which pieces.
 #![no_main]
 
-use tulle_proxy::parsers::{Sniffed, hello, http};
+use tulle_proxy::parsers::{Sniffed, hello, http, server};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     for sniff in [http as fn(&[u8]) -> Sniffed, hello] {
@@ -18,5 +18,13 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     assert_eq!(http(input) == Sniffed::Is("HTTP/2"), is_http2);
     if input.first().is_some_and(|first| *first != 22) {
         assert_eq!(hello(input), Sniffed::Not);
+    }
+    let named = server(input);
+    assert_eq!(named.is_some(), matches!(hello(input), Sniffed::Is(_)));
+    if let Some(Some(name)) = named {
+        assert!(
+            !name.is_empty() && name.len() <= 253 && !name.bytes().any(|byte| byte.is_ascii_uppercase()),
+            "{name:?}"
+        );
     }
 });

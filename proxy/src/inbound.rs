@@ -121,8 +121,8 @@ async fn open(
 /// What the bytes so far are, or `None` when more are needed.
 fn opening(bytes: &[u8]) -> Option<Opening> {
     match mesh_hello(bytes) {
-        Hello::Tls { alpn: Some(_) } => Some(Opening::Mesh),
-        Hello::Tls { alpn: None } => Some(Opening::Plain(sniff::Guess::Bytes)),
+        Hello::Tls(Some(_)) => Some(Opening::Mesh),
+        Hello::Tls(None) => Some(Opening::Plain(sniff::Guess::Bytes)),
         Hello::Incomplete => None,
         Hello::NotTls => Some(sniff::guess(bytes)).filter(|guess| *guess != sniff::Guess::Unknown).map(Opening::Plain),
     }

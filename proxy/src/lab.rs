@@ -14,6 +14,7 @@ use tulle_core::authz::{
 };
 use tulle_core::identity::SpiffeId;
 use tulle_core::name::{Namespace, ServiceAccountRef, ServiceRef};
+use tulle_core::route::bytes::ByteTable;
 use tulle_core::route::{self, Filters, HeaderMatch, Match, RouteTable, Rule, StringMatch};
 use tulle_core::sidecar::env;
 use tulle_core::snapshot::{Backend, Destination, Endpoint, Port, Protocol, Service, Snapshot, Target, Transport};
@@ -123,8 +124,13 @@ fn catalog(port: u16, pod: SocketAddr) -> anyhow::Result<Service> {
         rule("tests", headers, &[("catalog-v2", 1)]),
         rule("canary", path, &[("catalog-v1", 90), ("catalog-v2", 10)]),
     ];
-    let port =
-        Port { number: port, protocol: Protocol::Detect, routes: RouteTable { rules }, direct: destination("catalog") };
+    let port = Port {
+        number: port,
+        protocol: Protocol::Detect,
+        routes: RouteTable { rules },
+        bytes: ByteTable::default(),
+        direct: destination("catalog"),
+    };
     Ok(Service { name: ServiceRef::new("shop", "catalog"), ports: vec![port] })
 }
 

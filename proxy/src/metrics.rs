@@ -49,7 +49,7 @@ pub(crate) struct Labels {
     pub(crate) dst_namespace: Arc<str>,
     /// Service as dialled, own workload on the server side.
     pub(crate) dst_service: Arc<str>,
-    /// Rule of a VirtualService that took the request; empty where none did, for bytes, and on the server side.
+    /// Rule of a VirtualService that took the request or connection; empty where none did, and on the server side.
     pub(crate) route: Arc<str>,
     /// Service whose endpoint was chosen; the port on the server side.
     pub(crate) backend: Arc<str>,

@@ -1,4 +1,4 @@
-//! THE OUTBOUND PATH: accept → target → protocol → (per request) route → split → endpoint → mTLS connection → forward.
+//! THE OUTBOUND PATH: accept → target → protocol → (per request, or once for bytes) route → split → endpoint → mTLS connection → forward.
 //!
 //! The address the application dialled chooses the service; nothing in the request can reach another one.
 
@@ -6,6 +6,7 @@ mod decide;
 mod filter;
 mod h1;
 mod h2;
+mod hello;
 mod request;
 mod silent;
 mod tunnel;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tulle_core::codes::Reason;
+use tulle_core::route::bytes::Hello;
 use tulle_core::sidecar::CAPTURE_PROBE_PORT;
 use tulle_core::snapshot::{Protocol, Target};
 
@@ -81,7 +83,8 @@ async fn connection(worker: &Rc<Worker>, mut stream: TcpStream) -> Result<(), Fa
     match protocol {
         Protocol::Http => declared_http(connection, stream, Version::H1).await,
         Protocol::Http2 | Protocol::Grpc => declared_http(connection, stream, Version::H2).await,
-        Protocol::Tcp | Protocol::Tls => tunnel::run(&connection, stream).await,
+        Protocol::Tcp => tunnel::run(&connection, stream, Hello::Absent).await,
+        Protocol::Tls => bytes(&connection, stream).await,
         Protocol::Detect => detect(connection, stream).await,
     }
 }
@@ -118,11 +121,20 @@ async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Fai
     let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
     match peek_within(&stream, FIRST_BYTE, decide).await {
         Ok(Some(Guess::Http(version))) => http(connection, stream, version).await,
-        Ok(Some(_)) => tunnel::run(&connection, stream).await,
+        Ok(Some(_)) => bytes(&connection, stream).await,
         // Boxed: the greeting's buffer would lie in the future of every connection.
         Ok(None) => Box::pin(silent::run(connection, stream)).await,
         Err(_) => Ok(()),
     }
+}
+
+/// Bytes go on at once, unless a rule asks which server their ClientHello names.
+async fn bytes(connection: &Connection, stream: TcpStream) -> Result<(), Failure> {
+    if decide::asks_hello(connection) {
+        // Boxed: connections that need not wait do not carry what it takes to.
+        return Box::pin(hello::run(connection, stream)).await;
+    }
+    tunnel::run(connection, stream, Hello::Absent).await
 }
 
 async fn http(connection: Rc<Connection>, stream: TcpStream, version: Version) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use rustls_pki_types::CertificateDer;
 pub use crate::h1::parsers::{Asked, Dechunker, Framed, Request, Response, request, response};
 use crate::http::sniff::{Guess, guess};
 pub use crate::mux::parsers::Shared;
-use crate::tls::{Hello, mesh_hello, peer_identity};
+use crate::tls::{Hello, mesh_hello, peer_identity, server_name};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,13 @@ pub fn hello(bytes: &[u8]) -> Sniffed {
     match mesh_hello(bytes) {
         Hello::Incomplete => Sniffed::Undecided,
         Hello::NotTls => Sniffed::Not,
-        Hello::Tls { alpn } => Sniffed::Is(if alpn.is_some() { "mesh" } else { "" }),
+        Hello::Tls(mesh) => Sniffed::Is(if mesh.is_some() { "mesh" } else { "" }),
     }
+}
+
+/// The server that a ClientHello names, if it is one and if it names any.
+pub fn server(bytes: &[u8]) -> Option<Option<Box<str>>> {
+    if let Hello::Tls(name) = server_name(bytes) { Some(name) } else { None }
 }
 
 /// The identity a certificate names, whoever signed it.

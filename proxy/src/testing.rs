@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tulle_core::authz::{self, Authorization, Policy, PolicyName, PolicySet, Workload};
 use tulle_core::name::{Namespace, ServiceRef};
 use tulle_core::retry::RetryPolicy;
+use tulle_core::route::bytes::ByteTable;
 use tulle_core::route::{Action, Filters, Match, RouteTable, Rule};
 use tulle_core::sidecar::env;
 use tulle_core::snapshot::{
@@ -81,6 +82,17 @@ impl Mesh {
     /// A mesh with these rules, which send to applications by their index: each is a destination of its own.
     pub(crate) fn routed(applications: &[SocketAddr], rules: Vec<Rule<usize>>) -> Mesh {
         Self::in_world(applications, PolicySet::default(), |service, endpoints| routed(service, endpoints, rules))
+    }
+
+    /// A mesh whose Service is declared to carry `protocol`, with these rules for bytes, which send to applications as those of
+    /// [`routed`](Self::routed) do. What fits none goes to the first.
+    pub(crate) fn passing(applications: &[SocketAddr], protocol: Protocol, rules: ByteTable<usize>) -> Mesh {
+        Self::in_world(applications, PolicySet::default(), |service, endpoints| {
+            let destinations = destinations(service, endpoints);
+            let bytes = rules.map(|index| Arc::clone(&destinations[index]));
+            let (routes, direct) = (RouteTable::default(), Arc::clone(&destinations[0]));
+            world_of(service.ip(), Port { number: service.port(), protocol, routes, bytes, direct })
+        })
     }
 
     /// A mesh whose Service is split: requests that fit go to the second application, the others to the first, which is the Service.
@@ -241,13 +253,17 @@ fn split(service: SocketAddr, endpoints: Vec<Endpoint>, matches: Vec<Match>) -> 
     snapshot(service, RouteTable::default(), direct)
 }
 
+/// A destination for each endpoint.
+fn destinations(service: SocketAddr, endpoints: Vec<Endpoint>) -> Vec<Arc<Destination>> {
+    let destination = |backend: Arc<Backend>| {
+        let name = backend.service.clone();
+        Arc::new(Destination { service: name, backends: Some(Split::single(backend)), only: None })
+    };
+    backends(service, endpoints).map(destination).collect()
+}
+
 fn routed(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Vec<Rule<usize>>) -> Snapshot {
-    let destinations: Vec<_> = backends(service, endpoints)
-        .map(|backend| {
-            let name = backend.service.clone();
-            Arc::new(Destination { service: name, backends: Some(Split::single(backend)), only: None })
-        })
-        .collect();
+    let destinations = destinations(service, endpoints);
     let rules = rules.into_iter().map(|rule| rule.map(|index| Arc::clone(&destinations[index])));
     snapshot(service, RouteTable { rules: rules.collect() }, Arc::clone(&destinations[0]))
 }
@@ -258,12 +274,16 @@ pub(crate) fn snapshot(
     routes: RouteTable<Arc<Destination>>,
     direct: Arc<Destination>,
 ) -> Snapshot {
+    let (number, bytes) = (service.port(), ByteTable::default());
+    world_of(service.ip(), Port { number, protocol: Protocol::Http2, routes, bytes, direct })
+}
+
+fn world_of(address: IpAddr, port: Port) -> Snapshot {
     let name = ServiceRef::new("shop", "web");
-    let port = Port { number: service.port(), protocol: Protocol::Http2, routes, direct };
     let target = Target::Service(Arc::new(Service { name, ports: vec![port] }));
     Snapshot {
         generation: 1,
-        targets: [(service.ip(), target)].into_iter().collect(),
+        targets: [(address, target)].into_iter().collect(),
         policies: Arc::new(PolicySet::default()),
     }
 }

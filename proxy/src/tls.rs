@@ -19,7 +19,7 @@ mod verify;
 
 pub(crate) use bundle::Bundle;
 pub(crate) use client::issuer_client;
-pub(crate) use hello::{Hello, mesh_hello};
+pub(crate) use hello::{Hello, MAX_HELLO_BYTES, mesh_hello, server_name};
 pub(crate) use identity::{IdentityError, LeafFacts, WorkloadIdentity};
 pub(crate) use stream::{TlsStream, accept, connect};
 pub(crate) use verify::peer_identity;

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::FixedState;
-use tulle_core::route::{Mirror, Rule};
+use tulle_core::route::Rule;
+use tulle_core::route::bytes::ByteRule;
 use tulle_core::snapshot::{Backend, Destination, PodTarget, Port, Service, Snapshot, Target};
 
 use crate::access_log::AccessLog;
@@ -130,39 +131,20 @@ impl Worker {
         allowed
     }
 
-    /// The way of requests to a dialled Service's port that a rule took and sends by one of its branches (`None`: no rule spoke), and for
-    /// which `backend` was chosen.
+    /// The way of requests, copies or bytes to a dialled Service's port that a rule took and sends where was `chosen` (`None`: no rule
+    /// spoke), and for which `backend` was chosen.
     pub(crate) fn lane(
         &self,
         (service, port): (&Arc<Service>, &Port),
         chosen: Option<Chosen<'_>>,
         backend: &Arc<Backend>,
     ) -> Rc<Lane> {
-        self.lane_of((Origin::key(port, chosen), Arc::as_ptr(backend)), || {
-            let origin = Origin::new(service, port, chosen.map(|(rule, _)| rule));
-            Lane::new(service.name.clone(), Some(origin), self.view(backend), chosen)
-        })
-    }
-
-    /// The way of copies from a rule to one of its mirrors, for which `backend` was chosen.
-    pub(crate) fn mirror_lane(
-        &self,
-        (service, port): (&Arc<Service>, &Port),
-        (rule, mirror): (&Rule<Arc<Destination>>, &Mirror<Arc<Destination>>),
-        backend: &Arc<Backend>,
-    ) -> Rc<Lane> {
-        self.lane_of((std::ptr::from_ref(mirror).cast(), Arc::as_ptr(backend)), || {
-            let origin = Origin::new(service, port, Some(rule));
-            Lane::new(service.name.clone(), Some(origin), self.view(backend), None)
-        })
-    }
-
-    /// The lane that is kept for `key`, made where there is none.
-    fn lane_of(&self, key: lane::Key, make: impl FnOnce() -> Lane) -> Rc<Lane> {
+        let key = (Origin::key(port, chosen), Arc::as_ptr(backend));
         if let Some(lane) = self.lanes.borrow().get(&key) {
             return Rc::clone(lane);
         }
-        let lane = Rc::new(make());
+        let origin = Origin::new(service, port, chosen);
+        let lane = Rc::new(Lane::new(service.name.clone(), Some(origin), self.view(backend), chosen));
         self.lanes.borrow_mut().insert(key, Rc::clone(&lane));
         lane
     }
@@ -255,7 +237,8 @@ impl Live {
             live.services.insert(Arc::as_ptr(service));
             for port in &service.ports {
                 let routed = port.routes.rules.iter().flat_map(Rule::destinations);
-                for destination in routed.chain([&port.direct]) {
+                let passed = port.bytes.rules().flat_map(ByteRule::destinations);
+                for destination in routed.chain(passed).chain([&port.direct]) {
                     live.add(destination);
                 }
             }

@@ -15,7 +15,7 @@ use super::endpoints::endpoints;
 use super::needs::{Home, known};
 use super::policies;
 use super::records::ServicePort;
-use super::routes::routes;
+use super::routes::{bytes, routes};
 use super::store::Store;
 
 /// A snapshot with what the next one may take over from it.
@@ -134,8 +134,9 @@ impl Builder<'_> {
         let (namespace, none) = (&self.frame.home.namespace, BTreeMap::new());
         let caller = Caller { namespace, labels: self.store.labels().unwrap_or(&none), port: port.number };
         let routes = routes(self.store, name, &caller, |host, number| self.destination(host, number));
+        let bytes = bytes(self.store, name, &caller, |host, number| self.destination(host, number));
         let direct = self.destination(name, port.number);
-        Port { number: port.number, protocol: port.protocol, routes, direct }
+        Port { number: port.number, protocol: port.protocol, routes, bytes, direct }
     }
 
     /// A host a route chose. Without a split on it, its own endpoints; with one, those of the backends that have any: a share

@@ -113,6 +113,10 @@ fn needed(store: &Store, service: &ServiceRef, home: &Namespace) -> Needed {
         hosts.extend(destinations(&composed.rules).cloned());
         delegates.extend(composed.met.into_iter().map(|delegate| delegate.namespace));
         labels |= composed.rules.iter().any(Rule::asks_labels);
+        for rule in route.bytes.rules() {
+            hosts.extend(rule.destinations().map(|destination| destination.service.clone()));
+            labels |= rule.asks_labels();
+        }
     }
     let mut all = hosts.clone();
     for host in &hosts {

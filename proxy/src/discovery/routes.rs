@@ -1,8 +1,9 @@
-//! The route table of one Service port, from the VirtualServices that name the Service among their hosts.
+//! The route tables of one Service port, from the VirtualServices that name the Service among their hosts.
 
 use std::sync::Arc;
 
 use tulle_core::name::ServiceRef;
+use tulle_core::route::bytes::ByteTable;
 use tulle_core::route::{Caller, RouteTable, merge};
 use tulle_core::snapshot::Destination;
 
@@ -31,6 +32,20 @@ pub(crate) fn routes(
         })
     });
     RouteTable { rules: rules.collect() }
+}
+
+/// The rules of a host for bytes, as [`routes`] are for requests. Where none is for this port and caller, connections go to the Service.
+pub(crate) fn bytes(
+    store: &Store,
+    service: &ServiceRef,
+    caller: &Caller<'_>,
+    mut resolve: impl FnMut(&ServiceRef, u16) -> Arc<Destination>,
+) -> ByteTable<Arc<Destination>> {
+    let speaking = store.routes_for(service, caller.namespace);
+    let merged = ByteTable::merge(speaking.into_iter().map(|route| (route.rank.clone(), route.bytes.clone())));
+    merged.seen_by(caller).map(|destination| {
+        resolve(&destination.service, target_port(store, &destination.service, destination.port, caller.port))
+    })
 }
 
 /// A destination without a port means the dialled one, or the only one the destination has (Istio: `destination.port`).

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::Version;
 
 /// Bytes looked at: a ClientHello with a post-quantum key share is 1.5–2 KiB.
-pub(crate) const PEEK_BYTES: usize = 4096;
+const PEEK_BYTES: usize = 4096;
 
 /// Beginning of HTTP/2 with prior knowledge (RFC 9113 §3.4). No HTTP/1 method is called `PRI`.
 const H2_PREFACE: &[u8] = b"PRI ";
@@ -50,13 +50,18 @@ fn agree(prefix: &[u8], bytes: &[u8]) -> bool {
 
 /// Waits until `decide` gives an answer about the bytes received so far; they are not consumed. `None` at end of stream.
 /// Wakes only when new bytes arrive.
-pub(crate) async fn peek_until<T>(
+pub(crate) async fn peek_until<T>(stream: &TcpStream, decide: impl FnMut(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
+    peek::<PEEK_BYTES, T>(stream, decide).await
+}
+
+/// [`peek_until`] for answers that may take more bytes than usual.
+pub(crate) async fn peek<const BYTES: usize, T>(
     stream: &TcpStream,
     mut decide: impl FnMut(&[u8]) -> Option<T>,
 ) -> io::Result<Option<T>> {
     stream
         .async_io(Interest::READABLE, || {
-            let mut buffer = [0; PEEK_BYTES];
+            let mut buffer = [0; BYTES];
             let length = rustix::net::recv(stream, &mut buffer[..], RecvFlags::PEEK)?.0;
             if length == 0 {
                 return Ok(None);

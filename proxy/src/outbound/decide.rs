@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use tulle_core::codes::{Code, Reason};
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::{Outcome, RetryPolicy};
+use tulle_core::route::bytes::{Hello, Opening};
 use tulle_core::route::{Action, RequestView, Rule};
 use tulle_core::snapshot::{
     Backend, Destination, Endpoint, Only, PodTarget, Port, Service, Snapshot, Target, Transport,
@@ -20,7 +21,7 @@ use crate::admission::Changes;
 use crate::error::Failure;
 use crate::mirror::{Copies, Outcome as Copied};
 use crate::upstream::{Upstream, load};
-use crate::worker::{Lane, View, Worker};
+use crate::worker::{Chosen, Lane, View, Worker};
 
 /// Attempts on other endpoints where no rule says otherwise; only for requests of which nothing was processed.
 const RETRIES: u32 = 2;
@@ -122,7 +123,7 @@ pub(crate) fn request(connection: &Connection, request: &impl RequestView) -> Re
         };
         let branch = branches.pick(worker.draw());
         let backend = backend(worker, &branch.destination, |only| only.takes(request))?;
-        let lane = worker.lane((service, port), Some((rule, branch)), backend);
+        let lane = worker.lane((service, port), Some(Chosen::Branch(rule, branch)), backend);
         let mut extra = call.extra(prelude, &lane)?;
         if !rule.filters.mirrors.is_empty() {
             extra.get_or_insert_default().mirrors = mirrors((worker, request), (service, port), rule);
@@ -139,7 +140,7 @@ fn mirrors(
 ) -> Vec<Rc<Lane>> {
     let drawn = rule.filters.mirrors.iter().filter(|mirror| mirror.share.covers(worker.draw()));
     let lanes = drawn.filter_map(|mirror| match backend(worker, &mirror.destination, |only| only.takes(request)) {
-        Ok(backend) => Some(worker.mirror_lane((service, port), (rule, mirror), backend)),
+        Ok(backend) => Some(worker.lane((service, port), Some(Chosen::Mirror(rule, mirror)), backend)),
         Err(_) => {
             let labels = request::labels(worker, &service.name, &rule.name, &mirror.destination.service.name);
             worker.metrics.mirrored(labels).count(Copied::Failed);
@@ -149,8 +150,8 @@ fn mirrors(
     lanes.collect()
 }
 
-/// Decides for bytes, which have no route.
-pub(crate) fn bytes(connection: &Connection) -> Result<Decision, Failure> {
+/// Decides for bytes, which begin with this.
+pub(crate) fn bytes(connection: &Connection, hello: Hello<'_>) -> Result<Decision, Failure> {
     let worker = &connection.worker;
     if let Some(lane) = &connection.pod {
         return Ok(Decision { lane: Rc::clone(lane), extra: None });
@@ -158,8 +159,22 @@ pub(crate) fn bytes(connection: &Connection) -> Result<Decision, Failure> {
     worker.with_snapshot(|snapshot| {
         let (service, port) = port(snapshot, connection.dialled)?;
         // No condition on requests fits bytes.
-        direct(worker, service, port, |_| false)
+        let takes = |_: &Only| false;
+        let Some(rule) = port.bytes.select(&Opening { dialled: connection.dialled.ip(), hello }) else {
+            return direct(worker, service, port, takes);
+        };
+        let to = rule.to.pick(worker.draw());
+        let lane = worker.lane((service, port), Some(Chosen::Bytes(rule, to)), backend(worker, to, takes)?);
+        Ok(Decision { lane, extra: None })
     })
+}
+
+/// Whether a rule of the dialled port asks for the server that a ClientHello names.
+pub(crate) fn asks_hello(connection: &Connection) -> bool {
+    connection.pod.is_none()
+        && connection
+            .worker
+            .with_snapshot(|snapshot| port(snapshot, connection.dialled).is_ok_and(|(_, port)| port.bytes.asks_hello()))
 }
 
 /// Where a port sends what no rule speaks for.

@@ -215,7 +215,7 @@ fn cells<'a>(worker: &Worker, lane: &'a Lane, way: Way) -> &'a Arc<HttpCells> {
 /// Labels of a call of this pod on a lane.
 pub(crate) fn lane_labels(worker: &Worker, lane: &Lane, mtls: bool) -> Labels {
     Labels {
-        route: lane.rule().map_or_else(|| Arc::from(""), |rule| Arc::clone(&rule.name)),
+        route: lane.route().map_or_else(|| Arc::from(""), Arc::clone),
         backend: Arc::clone(&lane.view.backend.service.name),
         mtls,
         ..undecided(worker, Some(lane.service.clone()))
@@ -246,6 +246,6 @@ fn undecided(worker: &Worker, service: Option<ServiceRef>) -> Labels {
 /// Says where it goes.
 pub(super) fn describe(line: &mut Line, lane: &Lane) {
     line.service = lane.service.to_string();
-    line.route = lane.rule().map(|rule| Arc::clone(&rule.name));
+    line.route = lane.route().cloned();
     line.backend = lane.view.backend.service.to_string();
 }

@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tulle_core::route::bytes::Hello;
 
+use super::hello::Heard;
 use super::tunnel::{self, Connected};
-use super::{Connection, http};
+use super::{Connection, decide, hello, http};
 use crate::error::Failure;
 use crate::http::sniff::{Guess, guess, peek_until};
 use crate::io::Stream;
@@ -27,7 +29,7 @@ enum First {
 
 /// See the module.
 pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Result<(), Failure> {
-    let Connected { mut upstream, cells, line } = tunnel::connect(&connection).await?;
+    let Connected { mut upstream, cells, line } = tunnel::connect(&connection, Hello::Absent).await?;
     let mut greeting = [0; GREETING_BYTES];
     let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
     let first = tokio::select! {
@@ -40,7 +42,19 @@ pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Re
     };
     match first {
         // The connection opened for bytes is dropped unused.
-        First::Client(Guess::Http(version)) => return http(connection, stream, version).await,
+        First::Client(Guess::Http(version)) => {
+            drop(upstream);
+            return http(connection, stream, version).await;
+        }
+        // As it is where its ClientHello may lead elsewhere.
+        First::Client(_) if decide::asks_hello(&connection) => match hello::hear(&stream).await {
+            Some(Heard::Other) => {}
+            Some(heard) => {
+                drop(upstream);
+                return tunnel::run(&connection, stream, heard.hello()).await;
+            }
+            None => return Ok(()),
+        },
         First::Client(_) => {}
         First::Server(length) => {
             if stream.write_all(&greeting[..length]).await.is_err() {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tulle_core::route::bytes::Hello;
 
 use super::decide::{self, Tried};
 use super::{Connection, request};
@@ -25,16 +26,16 @@ pub(super) struct Connected {
 }
 
 /// Chooses a backend, connects and joins.
-pub(super) async fn run(connection: &Connection, stream: TcpStream) -> Result<(), Failure> {
-    let Connected { upstream, cells, line } = connect(connection).await?;
+pub(super) async fn run(connection: &Connection, stream: TcpStream, hello: Hello<'_>) -> Result<(), Failure> {
+    let Connected { upstream, cells, line } = connect(connection, hello).await?;
     tcp::join(Stream::Plain(stream), upstream, cells, line).await;
     Ok(())
 }
 
 /// Connects to an endpoint of the destination's backend, to another one where the first does not answer.
-pub(super) async fn connect(connection: &Connection) -> Result<Connected, Failure> {
+pub(super) async fn connect(connection: &Connection, hello: Hello<'_>) -> Result<Connected, Failure> {
     let worker = &connection.worker;
-    let decision = decide::bytes(connection)?;
+    let decision = decide::bytes(connection, hello)?;
     let lane = &decision.lane;
     let mut tried = Tried::new();
     loop {

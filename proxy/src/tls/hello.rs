@@ -1,8 +1,9 @@
-//! Is this connection mesh TLS? Answered from the peeked first bytes, which stay in the socket.
+//! Is this connection TLS, the mesh's or another's, and which server does it ask for? Answered from the peeked first bytes, which stay in the
+//! socket.
 //!
 //! rustls parses a copy of the bytes; there is no parser of our own to get wrong.
 
-use rustls::server::Acceptor;
+use rustls::server::{Acceptor, ClientHello};
 
 use super::MeshProtocol;
 
@@ -14,21 +15,28 @@ pub(crate) const MAX_HELLO_BYTES: usize = 5 + (1 << 14);
 const HANDSHAKE: u8 = 22;
 
 /// What the first bytes of a connection are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hello {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hello<T> {
     /// Too few bytes to tell: peek again when more have arrived.
     Incomplete,
     /// Something else than TLS.
     NotTls,
-    /// A ClientHello; `alpn` is the mesh protocol it offers, `None` for the application's own TLS.
-    Tls {
-        /// First mesh protocol offered.
-        alpn: Option<MeshProtocol>,
-    },
+    /// A ClientHello, with what was asked of it.
+    Tls(T),
 }
 
-/// Judges the peeked first bytes of a connection.
-pub(crate) fn mesh_hello(bytes: &[u8]) -> Hello {
+/// The first mesh protocol offered; `None` for the application's own TLS.
+pub(crate) fn mesh_hello(bytes: &[u8]) -> Hello<Option<MeshProtocol>> {
+    read(bytes, |hello| hello.alpn().and_then(|mut ids| ids.find_map(MeshProtocol::from_alpn)))
+}
+
+/// The server that is asked for, in lower case (RFC 6066 §3); `None` where it is not said, or an address.
+pub(crate) fn server_name(bytes: &[u8]) -> Hello<Option<Box<str>>> {
+    read(bytes, |hello| hello.server_name().map(Into::into))
+}
+
+/// Reads the peeked first bytes of a connection.
+fn read<T>(bytes: &[u8], ask: impl FnOnce(&ClientHello<'_>) -> T) -> Hello<T> {
     match bytes.first() {
         None => return Hello::Incomplete,
         Some(&HANDSHAKE) => {}
@@ -42,11 +50,7 @@ pub(crate) fn mesh_hello(bytes: &[u8]) -> Hello {
             Ok(_) => {}
         }
         match acceptor.accept() {
-            Ok(Some(accepted)) => {
-                let hello = accepted.client_hello();
-                let alpn = hello.alpn().and_then(|mut ids| ids.find_map(MeshProtocol::from_alpn));
-                return Hello::Tls { alpn };
-            }
+            Ok(Some(accepted)) => return Hello::Tls(ask(&accepted.client_hello())),
             Ok(None) => {}
             Err(_) => return Hello::NotTls,
         }

@@ -260,14 +260,14 @@ fn hellos_are_told_apart_at_every_length() {
         for cut in 0..bytes.len() {
             assert_eq!(mesh_hello(&bytes[..cut]), Hello::Incomplete, "{cut} bytes");
         }
-        assert_eq!(mesh_hello(&bytes), Hello::Tls { alpn: Some(protocol) });
+        assert_eq!(mesh_hello(&bytes), Hello::Tls(Some(protocol)));
     }
     let own_tls = hello(Arc::new(issuer_client(&WEB.parse().unwrap(), &ca.bundle()).unwrap()));
-    assert_eq!(mesh_hello(&own_tls), Hello::Tls { alpn: None });
+    assert_eq!(mesh_hello(&own_tls), Hello::Tls(None));
 
     let mut endless = vec![22, 3, 1, 0x40, 0, 1, 0, 0x7f, 0xff];
     endless.resize(MAX_HELLO_BYTES, 0);
-    let table: [(&str, &[u8], Hello); 7] = [
+    let table: [(&str, &[u8], Hello<_>); 7] = [
         ("nothing yet", b"", Hello::Incomplete),
         ("HTTP", b"GET / HTTP/1.1\r\n", Hello::NotTls),
         ("HTTP/2 preface", b"PRI * HTTP/2.0", Hello::NotTls),

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 use tulle_core::name::Namespace;
 use tulle_core::route::Rule;
+use tulle_core::route::bytes::ByteRule;
 use tulle_core::snapshot::Transport;
 
 use super::super::object::{Kind, Scope};
@@ -227,6 +228,66 @@ fn rules_for_other_callers_are_not_seen() {
     assert_eq!(seen(&store).unwrap(), ["http[1]", "http[3]"]);
     store.set_labels(labels("canary"));
     assert_eq!(seen(&store).unwrap(), ["http[1]", "http[2]", "http[3]"]);
+}
+
+#[test]
+fn rules_for_bytes_are_merged_and_resolved_as_those_for_requests_are() {
+    let to = |host: &str| json!([{"destination": {"host": host}}]);
+    let object = |name: &str, lists: Value, created: &str| {
+        let mut manifest = virtual_service(name, "web", json!([]), 2);
+        manifest["spec"] = lists;
+        manifest["spec"]["hosts"] = json!(["web"]);
+        manifest["metadata"]["creationTimestamp"] = json!(created);
+        manifest
+    };
+    let named = |host: &str, more: Value| {
+        let mut condition = json!({"sniHosts": [host]});
+        condition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"match": [condition], "route": to("web-old")})
+    };
+    let young = json!({
+        "tls": [named("a", json!({"port": 81})), named("b", json!({"port": 80}))],
+        "tcp": [{"match": [{"sourceNamespace": "bank"}], "route": to("web")}, {"route": to("web-new")}],
+    });
+    let old = json!({"tls": [named("c", json!({"sourceLabels": {"track": "canary"}}))]});
+    let mut store = shop();
+    assert_eq!(apply(&mut store, Kind::VirtualService, object("a-young", young, "2026-02-01T00:00:00Z")), []);
+    assert_eq!(apply(&mut store, Kind::VirtualService, object("old", old, "2026-01-01T00:00:00Z")), []);
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web-new", &[("web-new", 1), ("web-old", 1)], 2));
+    let addresses = dialled(&[(WEB, "web")]);
+    let seen = |store: &Store| {
+        let built = build(store, &addresses, &frame(), &Built::nothing(&frame()))?;
+        let port = service_at(&built, WEB).port(80)?;
+        assert!(port.routes.is_empty(), "requests go to the Service");
+        let name = |rule: &ByteRule<_>| rule.name.trim_start_matches("VirtualService shop/").to_owned();
+        let rules = port.bytes.rules().map(|rule| (name(rule), rule.destinations().flat_map(|to| shown(to)).collect()));
+        Some(rules.collect::<Vec<(String, Vec<String>)>>())
+    };
+    assert_eq!(seen(&store), None, "it is not known which labels this pod has");
+    let row = |name: &str, backends: &[&str]| (name.to_owned(), backends.iter().map(ToString::to_string).collect());
+    let (one, other) = ("web-old 1 10.0.1.1:8080", "web-new 1 10.0.2.1:8080");
+    let stable = [row("a-young tls[1]", &[one]), row("a-young tcp[1]", &[other, one])];
+    store.set_labels([("track".to_owned(), "stable".to_owned())].into());
+    assert_eq!(seen(&store).unwrap(), stable);
+    store.set_labels([("track".to_owned(), "canary".to_owned())].into());
+    assert_eq!(seen(&store).unwrap(), [&[row("old tls[0]", &[one])], stable.as_slice()].concat());
+}
+
+#[test]
+fn what_bytes_may_be_sent_to_is_watched() {
+    let mut store = shop();
+    let watched = |store: &Store| {
+        let plan = crate::discovery::needs::plan(store, &dialled(&[(WEB, "web")]), &frame().home);
+        plan[&scope(Kind::EndpointSlice)].clone()
+    };
+    let names = |names: &[&str]| Selection::Names(names.iter().map(|name| Arc::from(*name)).collect());
+    assert_eq!(watched(&store), names(&["web"]));
+    let mut manifest = virtual_service("web", "web", json!([]), 2);
+    let to = |host: &str| json!([{"destination": {"host": host}}]);
+    manifest["spec"]["tls"] = json!([{"match": [{"sniHosts": ["a"]}], "route": to("web-new")}]);
+    manifest["spec"]["tcp"] = json!([{"route": to("web-old")}]);
+    assert_eq!(apply(&mut store, Kind::VirtualService, manifest), []);
+    assert_eq!(watched(&store), names(&["web", "web-new", "web-old"]));
 }
 
 #[test]
