@@ -4,6 +4,7 @@
 
 mod decide;
 mod filter;
+mod greeters;
 mod h1;
 mod h2;
 mod hello;
@@ -11,6 +12,7 @@ mod request;
 mod silent;
 mod tunnel;
 
+pub(crate) use greeters::Greeters;
 pub(crate) use request::lane_labels;
 
 use std::net::SocketAddr;
@@ -34,7 +36,8 @@ use crate::worker::{Lane, Worker};
 use crate::{limits, listen};
 
 /// How long an undeclared port waits for its client's first byte before the server is dialled in parallel. A client that speaks
-/// first has its bytes in flight with the handshake; one that does not must not be kept waiting.
+/// first has its bytes in flight with the handshake; one that does not must not be kept waiting, and is not where the server is one of
+/// [`Greeters`].
 const FIRST_BYTE: Duration = Duration::from_millis(2);
 
 /// A connection the application opened.
@@ -118,6 +121,9 @@ async fn declared_http(connection: Rc<Connection>, stream: TcpStream, declared: 
 
 /// An undeclared port: whichever side speaks first decides.
 async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Failure> {
+    if connection.worker.greeters.contains(connection.dialled) {
+        return Box::pin(silent::run(connection, stream)).await;
+    }
     let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
     match peek_within(&stream, FIRST_BYTE, decide).await {
         Ok(Some(Guess::Http(version))) => http(connection, stream, version).await,

@@ -161,10 +161,7 @@ impl Proxy {
         world: Snapshot,
         (outbound, inbound): (Option<TcpListener>, Option<TcpListener>),
     ) -> Proxy {
-        let (discovery, _) = discovery::new(&config);
-        discovery.snapshot().store(Arc::new(world));
-        let access_log = AccessLog::default();
-        let shared = Arc::new(Shared { config, discovery, tls, drain: Drain::default(), access_log });
+        let shared = shared(config, tls, world);
         let (metrics, stop) = (Arc::<Shard>::default(), CancellationToken::new());
         let thread = {
             let (shared, metrics, stop) = (Arc::clone(&shared), Arc::clone(&metrics), stop.clone());
@@ -193,6 +190,28 @@ impl Drop for Proxy {
             let _ = thread.join();
         }
     }
+}
+
+/// A caller's proxy on the current local runtime, and an undeclared port of a Service whose endpoint is `application`, outside the mesh.
+pub(crate) fn undeclared(application: SocketAddr) -> (Rc<Worker>, SocketAddr) {
+    let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();
+    let service = listener.local_addr().unwrap();
+    let config = config(CALLER_IP, (env::LISTEN_OUTBOUND, &service.to_string()));
+    let endpoint = Endpoint { address: application, transport: Transport::Plain };
+    let (routes, bytes) = (RouteTable::default(), ByteTable::default());
+    let direct = direct(service, vec![endpoint], CALLEE);
+    let port = Port { number: service.port(), protocol: Protocol::Detect, routes, bytes, direct };
+    let world = world_of(service.ip(), port);
+    let tls = TlsContext::new("cluster.local".parse().unwrap());
+    let worker = Worker::new(shared(config, tls, world), Arc::default());
+    tokio::task::spawn_local(outbound::run(Rc::clone(&worker), listen(listener)));
+    (worker, service)
+}
+
+fn shared(config: Config, tls: Arc<TlsContext>, world: Snapshot) -> Arc<Shared> {
+    let (discovery, _) = discovery::new(&config);
+    discovery.snapshot().store(Arc::new(world));
+    Arc::new(Shared { config, discovery, tls, drain: Drain::default(), access_log: AccessLog::default() })
 }
 
 fn listen(listener: TcpListener) -> tokio::net::TcpListener {
@@ -268,7 +287,7 @@ fn routed(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Vec<Rule<usize>>
     snapshot(service, RouteTable { rules: rules.collect() }, Arc::clone(&destinations[0]))
 }
 
-/// A world of one Service.
+/// A world of one Service, declared as HTTP/2.
 pub(crate) fn snapshot(
     service: SocketAddr,
     routes: RouteTable<Arc<Destination>>,

@@ -25,7 +25,7 @@ use crate::error::FailureId;
 use crate::limits::Places;
 use crate::metrics::Shard;
 use crate::mirror::Outcome;
-use crate::outbound::lane_labels;
+use crate::outbound::{Greeters, lane_labels};
 use crate::tls::TlsContext;
 use crate::upstream::{Key, Upstream, Way};
 use lane::Origin;
@@ -61,6 +61,8 @@ pub(crate) struct Worker {
     log: Cell<LogBudget>,
     /// Copies for mirrors under way.
     pub(crate) copies: Places,
+    /// Undeclared ports where the server speaks first.
+    pub(crate) greeters: Greeters,
 }
 
 /// Refusals logged in the second that began at `since`.
@@ -92,6 +94,7 @@ impl Worker {
             random: RefCell::new(fastrand::Rng::new()),
             log: Cell::new(LogBudget { since: Instant::now(), logged: 0, suppressed: 0 }),
             copies: Places::default(),
+            greeters: Greeters::default(),
         })
     }
 

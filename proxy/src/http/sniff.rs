@@ -48,6 +48,27 @@ fn agree(prefix: &[u8], bytes: &[u8]) -> bool {
     prefix[..shared] == bytes[..shared]
 }
 
+/// What the first words of a server say, where the client has said nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// HTTP/2: its server need not wait for the client with its preface, a SETTINGS frame (RFC 9113 §3.4).
+    Http2,
+    /// HTTP/1: an answer to nothing, before the connection is closed (RFC 9110 §15.5.9).
+    Answer,
+    /// Anything else.
+    Bytes,
+}
+
+/// Reads a server's first words.
+pub(crate) fn greeting(bytes: &[u8]) -> Greeting {
+    match bytes {
+        // Length in settings of six bytes, type, no flags, stream 0 (RFC 9113 §4.1, §6.5).
+        [0, 0, length, 4, 0, 0, 0, 0, 0, ..] if length % 6 == 0 => Greeting::Http2,
+        [b'H', b'T', b'T', b'P', b'/', ..] => Greeting::Answer,
+        _ => Greeting::Bytes,
+    }
+}
+
 /// Waits until `decide` gives an answer about the bytes received so far; they are not consumed. `None` at end of stream.
 /// Wakes only when new bytes arrive.
 pub(crate) async fn peek_until<T>(stream: &TcpStream, decide: impl FnMut(&[u8]) -> Option<T>) -> io::Result<Option<T>> {

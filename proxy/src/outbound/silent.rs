@@ -1,5 +1,6 @@
 //! An undeclared port whose client is silent: the server is dialled meanwhile, and whichever side speaks first decides.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,9 +9,10 @@ use tulle_core::route::bytes::Hello;
 
 use super::hello::Heard;
 use super::tunnel::{self, Connected};
-use super::{Connection, decide, hello, http};
+use super::{Connection, decide, declared_http, hello, http};
 use crate::error::Failure;
-use crate::http::sniff::{Guess, guess, peek_until};
+use crate::http::Version;
+use crate::http::sniff::{Greeting, Guess, greeting, guess, peek_until};
 use crate::io::Stream;
 use crate::tcp;
 
@@ -19,51 +21,86 @@ const GREETING_BYTES: usize = 4096;
 
 /// Who spoke first.
 enum First {
-    /// The client, with this.
-    Client(Guess),
+    /// The client, HTTP. The connection opened for bytes is dropped unused.
+    Http(Version),
+    /// The client, anything else, its end included.
+    Client(Connected),
     /// The server, with so many bytes.
-    Server(usize),
-    /// Nobody: one side has closed.
-    Nobody,
+    Server(Connected, usize),
+    /// Nobody: the server has ended or broken, which [`tcp::join`] finds again.
+    Nobody(Connected),
 }
 
 /// See the module.
 pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Result<(), Failure> {
-    let Connected { mut upstream, cells, line } = tunnel::connect(&connection, Hello::Absent).await?;
-    let mut greeting = [0; GREETING_BYTES];
-    let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
-    let first = tokio::select! {
-        biased;
-        client = peek_until(&stream, decide) => client.ok().flatten().map_or(First::Nobody, First::Client),
-        server = upstream.read(&mut greeting) => match server {
-            Ok(length) if length > 0 => First::Server(length),
-            Ok(_) | Err(_) => First::Nobody,
-        },
-    };
-    match first {
-        // The connection opened for bytes is dropped unused.
-        First::Client(Guess::Http(version)) => {
-            drop(upstream);
+    let (greeters, dialled) = (&connection.worker.greeters, connection.dialled);
+    let mut words = [0; GREETING_BYTES];
+    let connected = match first(&connection, &stream, &mut words).await? {
+        First::Http(version) => {
+            greeters.remove(dialled);
             return http(connection, stream, version).await;
         }
-        // As it is where its ClientHello may lead elsewhere.
-        First::Client(_) if decide::asks_hello(&connection) => match hello::hear(&stream).await {
-            Some(Heard::Other) => {}
+        // It is dropped unused as well where the ClientHello may lead elsewhere.
+        First::Client(connected) if decide::asks_hello(&connection) => match hello::hear(&stream).await {
+            Some(Heard::Other) | None => connected,
             Some(heard) => {
-                drop(upstream);
+                drop(connected);
                 return tunnel::run(&connection, stream, heard.hello()).await;
             }
-            None => return Ok(()),
         },
-        First::Client(_) => {}
-        First::Server(length) => {
-            if stream.write_all(&greeting[..length]).await.is_err() {
+        First::Client(connected) | First::Nobody(connected) => connected,
+        First::Server(connected, length) => {
+            let words = &words[..length];
+            match greeting(words) {
+                Greeting::Http2 => {
+                    drop(connected);
+                    return declared_http(connection, stream, Version::H2).await;
+                }
+                Greeting::Answer => {}
+                Greeting::Bytes => greeters.insert(dialled),
+            }
+            if stream.write_all(words).await.is_err() {
                 return Ok(());
             }
-            cells.received_bytes.add(length as u64);
+            connected.cells.received_bytes.add(length as u64);
+            connected
         }
-        First::Nobody => return Ok(()),
-    }
+    };
+    let Connected { upstream, cells, line } = connected;
     tcp::join(Stream::Plain(stream), upstream, cells, line).await;
     Ok(())
 }
+
+/// Listens to both sides, to the client already while the server is dialled. When both have spoken, the client counts.
+async fn first(connection: &Connection, client: &TcpStream, words: &mut [u8]) -> Result<First, Failure> {
+    let mut opening = pin!(opening(client));
+    let mut dialling = pin!(tunnel::connect(connection, Hello::Absent));
+    let mut connected = tokio::select! {
+        biased;
+        guess = &mut opening => return match guess {
+            Guess::Http(version) => Ok(First::Http(version)),
+            Guess::Bytes | Guess::Unknown => dialling.await.map(First::Client),
+        },
+        connected = &mut dialling => connected?,
+    };
+    Ok(tokio::select! {
+        biased;
+        guess = &mut opening => match guess {
+            Guess::Http(version) => First::Http(version),
+            Guess::Bytes | Guess::Unknown => First::Client(connected),
+        },
+        read = connected.upstream.read(words) => match read {
+            Ok(length) if length > 0 => First::Server(connected, length),
+            Ok(_) | Err(_) => First::Nobody(connected),
+        },
+    })
+}
+
+/// What the client says first. One that ends, or breaks, without a word says no HTTP.
+async fn opening(client: &TcpStream) -> Guess {
+    let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
+    peek_until(client, decide).await.ok().flatten().unwrap_or(Guess::Bytes)
+}
+
+#[cfg(test)]
+mod tests;

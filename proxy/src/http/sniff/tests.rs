@@ -21,6 +21,24 @@ fn first_bytes_tell_the_protocol() {
     }
 }
 
+#[test]
+fn first_words_of_a_server_tell_the_protocol() {
+    let table: [(&[u8], Greeting); 9] = [
+        (b"\0\0\0\x04\0\0\0\0\0", Greeting::Http2),
+        (b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64", Greeting::Http2),
+        (b"\0\0\x05\x04\0\0\0\0\0", Greeting::Bytes),
+        (b"\0\0\0\x04\x01\0\0\0\0", Greeting::Bytes),
+        (b"\0\0\0\x04\0\0\0\0", Greeting::Bytes),
+        (b"HTTP/1.1 408 Request Timeout\r\n", Greeting::Answer),
+        (b"220 mail ESMTP\r\n", Greeting::Bytes),
+        (b"\x59\0\0\0\x0a5.5.5-10.11", Greeting::Bytes),
+        (b"", Greeting::Bytes),
+    ];
+    for (bytes, expected) in table {
+        assert_eq!(greeting(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));
+    }
+}
+
 #[tokio::test]
 async fn a_decision_waits_for_the_second_segment_and_consumes_nothing() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
