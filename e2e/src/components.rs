@@ -169,6 +169,18 @@ pub const GO_CLIENT: Component = Component {
     cold: Duration::from_secs(10),
 };
 
+/// A server of NATS, and a client on its library for Go; the client is ours.
+pub const NATS: Component = Component {
+    folder: "nats",
+    names_version: "github.com/nats-io/nats-server/v2",
+    packages: &[".", "github.com/nats-io/nats-server/v2"],
+    links: &[],
+    flags: &[],
+    stamps: &[],
+    cgo: false,
+    cold: Duration::from_secs(45),
+};
+
 /// Those of a cluster, the longest build first.
 pub const ALL: &[Component] = &[KUBERNETES, HELM, COREDNS, CONTAINERD, RUNC, CNI, PAUSE];
 

@@ -67,6 +67,25 @@ pub const STOCK: &[Package] = &[
     package("python3-h2", "/usr/lib/python3/dist-packages/h2/__init__.py"),
 ];
 
+/// Servers and clients of other protocols than HTTP. Of MariaDB the programs alone: the whole would start a service.
+pub const UNDECLARED: &[Package] = &[
+    package("mariadb-server-core", "mariadbd"),
+    package("mariadb-client-core", "mariadb"),
+    package("python3-aiosmtpd", "/usr/lib/python3/dist-packages/aiosmtpd/__init__.py"),
+    package("openssh-server", "sshd"),
+    package("openssh-client", "ssh"),
+    package("python3-pyftpdlib", "/usr/lib/python3/dist-packages/pyftpdlib/__init__.py"),
+    package("curl", "curl"),
+    package("redis-server", "redis-server"),
+    package("redis-tools", "redis-cli"),
+    package("postgresql-15", "/usr/lib/postgresql/15/bin/postgres"),
+    package("postgresql-client", "psql"),
+    package("mosquitto", "mosquitto"),
+    package("mosquitto-clients", "mosquitto_pub"),
+    package("slapd", "slapd"),
+    package("ldap-utils", "ldapmodify"),
+];
+
 /// Needed to compare the mesh with others: load generators, servers, and two of those others.
 pub const BENCHMARK: &[Package] = &[
     package("iproute2", "ip"),

@@ -8,6 +8,7 @@ mod faces;
 mod grpc_interop;
 mod h2spec;
 mod hostile;
+mod undeclared;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ use tulle_conformance::{Test, runner};
 const TESTS: &[Test] = &[
     Test { name: "faces", run: faces::run },
     Test { name: "clients", run: clients::run },
+    Test { name: "undeclared", run: undeclared::run },
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
     Test { name: "grpc-interop", run: grpc_interop::run },
