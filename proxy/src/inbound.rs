@@ -86,9 +86,10 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failur
     let opening = match peek_within(&stream, FIRST_BYTE, opening).await {
         Ok(Some(opening)) => opening,
         Ok(None) if authorize::mtls_mode(worker, dialled.port()) == MtlsMode::Strict => {
-            match peek_within(&stream, HANDSHAKE, opening).await {
-                Ok(Some(opening)) => opening,
-                Ok(None) | Err(_) => return Ok(()),
+            match timeout(HANDSHAKE, first_bytes(&stream)).await {
+                Ok(Ok(Some(opening))) => opening,
+                Ok(Ok(None) | Err(_)) => return Ok(()), // it has closed
+                Err(_) => return Err(Failure::new(Reason::HandshakeFailed, format!("{caller} called and was silent"))),
             }
         }
         Ok(None) => return Box::pin(plain::silent(worker, dialled, caller, stream)).await,

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tulle_core::authz::{self, Authorization, Policy, PolicyName, PolicySet, Workload};
+use tulle_core::authz::{self, Authorization, Mtls, MtlsMode, Policy, PolicyName, PolicySet, Workload};
 use tulle_core::name::{Namespace, ServiceRef};
 use tulle_core::retry::RetryPolicy;
 use tulle_core::route::bytes::ByteTable;
@@ -208,6 +208,20 @@ pub(crate) fn undeclared(application: SocketAddr) -> (Rc<Worker>, SocketAddr) {
     (worker, service)
 }
 
+/// A callee's proxy on the current local runtime, and where callers dial it: under STRICT.
+pub(crate) fn strict() -> (Rc<Worker>, SocketAddr) {
+    let listener = TcpListener::bind((CALLEE_IP, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{address}={address}")));
+    let mtls = Some(Mtls { mode: Some(MtlsMode::Strict), ports: BTreeMap::new() });
+    let policies = Arc::new(policies(mtls, None));
+    let world = Snapshot { generation: 1, targets: HashMap::default(), policies };
+    let tls = TestCa::new("test").context(CALLEE);
+    let worker = Worker::new(shared(config, tls, world), Arc::default());
+    tokio::task::spawn_local(inbound::run(Rc::clone(&worker), listen(listener)));
+    (worker, address)
+}
+
 fn shared(config: Config, tls: Arc<TlsContext>, world: Snapshot) -> Arc<Shared> {
     let (discovery, _) = discovery::new(&config);
     discovery.snapshot().store(Arc::new(world));
@@ -242,14 +256,12 @@ pub(crate) fn direct(service: SocketAddr, endpoints: Vec<Endpoint>, identity: &s
 
 /// Policies of the callees: one with these rules.
 pub(crate) fn authorized(action: authz::Action, rules: Vec<authz::Rule>) -> PolicySet {
-    let policy = Policy {
-        name: PolicyName::new("shop", "test"),
-        created: 0,
-        selector: None,
-        mtls: None,
-        authorization: Some(Authorization { action, rules }),
-        unreadable: false,
-    };
+    policies(None, Some(Authorization { action, rules }))
+}
+
+fn policies(mtls: Option<Mtls>, authorization: Option<Authorization>) -> PolicySet {
+    let name = PolicyName::new("shop", "test");
+    let policy = Policy { name, created: 0, selector: None, mtls, authorization, unreadable: false };
     let workload = Workload { namespace: Namespace::new("shop"), labels: BTreeMap::new() };
     PolicySet::new([policy], &workload, &Namespace::new("tulle-system"))
 }
