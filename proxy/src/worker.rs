@@ -258,3 +258,6 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
