@@ -86,6 +86,9 @@ pub const UNDECLARED: &[Package] = &[
     package("ldap-utils", "ldapmodify"),
 ];
 
+/// Needed where an application has TLS of its own: servers of it, and a client.
+pub const OWN_TLS: &[Package] = &[package("openssl", "openssl"), package("curl", "curl")];
+
 /// Needed to compare the mesh with others: load generators, servers, and two of those others.
 pub const BENCHMARK: &[Package] = &[
     package("iproute2", "ip"),

@@ -132,6 +132,11 @@ impl<'a> Site<'a> {
         Ok(site)
     }
 
+    /// Its namespace in the API.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// A pod by its name.
     pub fn pod(&self, name: &str) -> Result<&Pod> {
         self.pods.get(name).with_context(|| format!("the plan has no pod {name}"))

@@ -8,6 +8,7 @@ mod faces;
 mod grpc_interop;
 mod h2spec;
 mod hostile;
+mod sni;
 mod undeclared;
 
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ const TESTS: &[Test] = &[
     Test { name: "faces", run: faces::run },
     Test { name: "clients", run: clients::run },
     Test { name: "undeclared", run: undeclared::run },
+    Test { name: "sni", run: sni::run },
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
     Test { name: "grpc-interop", run: grpc_interop::run },

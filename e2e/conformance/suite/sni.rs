@@ -1,0 +1,129 @@
+//! The application's own TLS passes the mesh unopened, and the rules of a VirtualService say by the name it asks for who receives it: curl,
+//! which trusts the certificate of the expected server alone, and servers of OpenSSL, on a port declared to be TLS and on one where that is
+//! found out.
+//!
+//! Fails when: the schema refuses what is right of `tls` and `tcp` or takes what is wrong, a rule is followed in another order than it was
+//! written, or the mesh takes part in the application's handshake.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+use tulle_conformance::metrics::Metrics;
+use tulle_conformance::{Context, Plan, Pod};
+use tulle_e2e::{command, host};
+
+const PORT: u16 = 8443;
+const LIMIT: Duration = Duration::from_secs(30);
+const SERVERS: [&str; 2] = ["first", "second"];
+
+pub(crate) fn run(context: &Context<'_>) -> Result<()> {
+    host::ensure(host::OWN_TLS)?;
+    let plan = Plan::new()
+        .meshed("client")
+        .meshed("first")
+        .meshed("second")
+        .service("declared", "first", &[(PORT, Some("tls"))])
+        .service("found", "first", &[(PORT, None)])
+        .service("second", "second", &[(PORT, Some("tls"))])
+        .rules([rules()]);
+    let site = context.site(&plan)?;
+    for server in SERVERS {
+        serve(site.pod(server)?, &context.folder().join(server))?;
+    }
+    for (spec, reason) in mistakes() {
+        let object = json!({
+            "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService", "metadata": {"name": "wrong"}, "spec": spec,
+        });
+        let Err(refused) = site.apply(&object) else { bail!("{spec} was taken") };
+        ensure!(format!("{refused:#}").contains(reason), "{spec} was refused, but not because {reason:?}: {refused:#}");
+    }
+    let client = site.pod("client")?;
+    let rows = [
+        ("two.example", IpAddr::is_ipv4 as fn(&IpAddr) -> bool, "second"),
+        ("a.b.two.example", IpAddr::is_ipv4, "second"),
+        ("one.two.example", IpAddr::is_ipv4, "first"),
+        ("three.example", IpAddr::is_ipv4, "first"),
+        ("three.example", IpAddr::is_ipv6, "second"),
+    ];
+    for service in ["declared", "found"] {
+        for (name, family, server) in rows {
+            let address = site.service_in(service, PORT, family)?;
+            let said = ask(client, name, address, &context.folder().join(server));
+            let said = said.with_context(|| format!("{name} at {address}, which {server} should answer"))?;
+            ensure!(said.trim() == server, "{name} at {address}: {server} was expected, and {said:?} answered");
+        }
+    }
+    let metrics = Metrics::of(client)?;
+    for (rule, connections) in [("tls[0]", 2.0), ("tls[1]", 4.0), ("tcp[0]", 2.0), ("", 2.0)] {
+        let route =
+            if rule.is_empty() { String::new() } else { format!("VirtualService {}/names {rule}", site.namespace()) };
+        let counted = metrics.sum("tulle_tcp_connections_total", &[("route", &route)]);
+        ensure!(counted == connections, "{counted} connections are counted for {route:?} instead of {connections}");
+    }
+    Ok(())
+}
+
+fn rules() -> Value {
+    let to = |service: &str| json!([{"destination": {"host": service}}]);
+    json!({
+        "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService", "metadata": {"name": "names"},
+        "spec": {
+            "hosts": ["declared", "found"],
+            "tls": [
+                {"match": [{"sniHosts": ["one.two.example"]}], "route": to("declared")},
+                {"match": [{"sniHosts": ["two.example", "*.two.example"], "port": PORT}], "route": to("second")},
+            ],
+            "tcp": [{"match": [{"destinationSubnets": ["fd00:224::/32"]}], "route": to("second")}],
+        },
+    })
+}
+
+/// What the API server refuses by the schema alone, and the sentence.
+fn mistakes() -> [(Value, &'static str); 4] {
+    let to = |weight: i64| json!([{"destination": {"host": "found"}, "weight": weight}, {"destination": {"host": "second"}}]);
+    let tls = |name: &str| json!([{"match": [{"sniHosts": [name]}], "route": to(1)}]);
+    [
+        (json!({"hosts": ["found"]}), "TUL3003: lists no rule; give one in http, tls or tcp"),
+        (json!({"tls": tls("a.example")}), "TUL3001: is for the hosts of its own object, and there are none"),
+        (json!({"hosts": ["found"], "tcp": [{"route": to(0)}]}), "TUL3009: all weights are 0 or absent"),
+        (json!({"hosts": ["found"], "tls": tls("a.*.example")}), "spec.tls[0].match[0].sniHosts[0]"),
+    ]
+}
+
+/// Starts a server with a certificate of its own, which gives a file with its name.
+fn serve(server: &Pod, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let name = folder.file_name().context("the folder has the server's name")?;
+    std::fs::write(folder.join("who"), name.as_encoded_bytes())?;
+    let names = "subjectAltName=DNS:two.example,DNS:*.two.example,DNS:*.b.two.example,DNS:three.example";
+    let mut certificate = Command::new("openssl");
+    certificate.current_dir(folder).args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]);
+    certificate.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "key.pem", "-out", "certificate.pem"]);
+    certificate.args(["-subj", "/CN=server", "-addext", names]);
+    command::run(&mut certificate)?;
+    let mut openssl = Command::new("openssl");
+    openssl.current_dir(folder).args(["s_server", "-quiet", "-WWW", "-accept", &PORT.to_string()]);
+    openssl.args(["-cert", "certificate.pem", "-key", "key.pem"]);
+    server.serve("openssl", openssl, PORT)
+}
+
+/// What the server at an address says to somebody who asks for a name and trusts the certificate in this folder alone.
+fn ask(client: &Pod, name: &str, address: SocketAddr, folder: &Path) -> Result<String> {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--max-time", "20", "--http1.0", "--cacert"])
+        .arg(folder.join("certificate.pem"));
+    curl.args([
+        "--connect-to",
+        &format!("::{}:{PORT}", bracketed(address.ip())),
+        &format!("https://{name}:{PORT}/who"),
+    ]);
+    client.finish(curl, LIMIT)?.success()
+}
+
+fn bracketed(address: IpAddr) -> String {
+    if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
+}
