@@ -1,6 +1,5 @@
 //! An undeclared port whose client is silent: the server is dialled meanwhile, and whichever side speaks first decides.
 
-use std::pin::pin;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -71,21 +70,13 @@ pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Re
     Ok(())
 }
 
-/// Listens to both sides, to the client already while the server is dialled. When both have spoken, the client counts.
+/// Dials the server and listens to both sides. When both have spoken, the client counts, also where it did while the server was dialled:
+/// a handshake broken off would be a failed one to the other proxy.
 async fn first(connection: &Connection, client: &TcpStream, words: &mut [u8]) -> Result<First, Failure> {
-    let mut opening = pin!(opening(client));
-    let mut dialling = pin!(tunnel::connect(connection, Hello::Absent));
-    let mut connected = tokio::select! {
-        biased;
-        guess = &mut opening => return match guess {
-            Guess::Http(version) => Ok(First::Http(version)),
-            Guess::Bytes | Guess::Unknown => dialling.await.map(First::Client),
-        },
-        connected = &mut dialling => connected?,
-    };
+    let mut connected = tunnel::connect(connection, Hello::Absent).await?;
     Ok(tokio::select! {
         biased;
-        guess = &mut opening => match guess {
+        guess = opening(client) => match guess {
             Guess::Http(version) => First::Http(version),
             Guess::Bytes | Guess::Unknown => First::Client(connected),
         },
