@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::route::filter::percent::Percent;
+
 /// Outbound listener: every TCP connection the application opens arrives here by redirect.
 pub const OUTBOUND_PORT: u16 = 15001;
 /// Inbound listener: every TCP connection that reaches the pod arrives here by redirect.
@@ -103,6 +105,34 @@ pub fn connections_max(text: &str) -> Result<usize, &'static str> {
     most.ok_or("a number of connections from 1 to 1000000")
 }
 
+/// Share of the traces that begin at a proxy and are recorded, where the installation does not say otherwise: 1 %.
+pub const TRACING_SAMPLING_DEFAULT: Percent = Percent::ONE;
+
+/// Reads a share of traces in percent: `0.1`, `25`, `100`.
+///
+/// # Errors
+/// What the text should have been.
+pub fn tracing_sampling(text: &str) -> Result<Percent, &'static str> {
+    text.parse().ok().and_then(Percent::new).ok_or("a percentage from 0 to 100 such as 0.5")
+}
+
+/// Path of traces at a collector (OTLP/HTTP).
+const TRACES_PATH: &str = "/v1/traces";
+
+/// Reads where spans are sent: the base address of a collector that takes OTLP over HTTP, `http://collector.observability:4318`. The
+/// address of its traces is below it.
+///
+/// # Errors
+/// What the text should have been.
+pub fn tracing_endpoint(text: &str) -> Result<http::Uri, &'static str> {
+    const FORM: &str = "the address of an OTLP/HTTP collector such as http://collector.observability:4318";
+    let base: http::Uri = text.parse().map_err(|_| FORM)?;
+    let plain = base.scheme() == Some(&http::uri::Scheme::HTTP) && base.query().is_none();
+    let authority = base.authority().filter(|authority| plain && !authority.as_str().contains('@')).ok_or(FORM)?;
+    let path = base.path().trim_end_matches('/');
+    format!("http://{authority}{path}{TRACES_PATH}").parse().map_err(|_| FORM)
+}
+
 /// Names of the environment variables of the sidecar.
 pub mod env {
     /// DNS domain of Services; [`DEFAULT_CLUSTER_DOMAIN`](super::DEFAULT_CLUSTER_DOMAIN) where unset.
@@ -157,6 +187,11 @@ pub mod env {
     /// Connections each direction may have at once, see [`connections_max`](super::connections_max);
     /// [`CONNECTIONS_MAX_DEFAULT`](super::CONNECTIONS_MAX_DEFAULT) where unset.
     pub const CONNECTIONS_MAX: &str = "TULLE_CONNECTIONS_MAX";
+    /// Where spans are sent, see [`tracing_endpoint`](super::tracing_endpoint); nowhere where unset, and then traces pass unchanged.
+    pub const TRACING_ENDPOINT: &str = "TULLE_TRACING_ENDPOINT";
+    /// Share of the traces that begin here and are recorded, see [`tracing_sampling`](super::tracing_sampling);
+    /// [`TRACING_SAMPLING_DEFAULT`](super::TRACING_SAMPLING_DEFAULT) where unset.
+    pub const TRACING_SAMPLING: &str = "TULLE_TRACING_SAMPLING";
     /// Key exchange of TLS: `hybrid` (X25519MLKEM768 first, then what is known without it) or `x25519` (no post-quantum part: less CPU and
     /// shorter hellos, but recorded traffic can be read once quantum computers can); `hybrid` where unset.
     pub const KEY_EXCHANGE: &str = "TULLE_KEY_EXCHANGE";
@@ -220,6 +255,26 @@ mod tests {
         assert_eq!(connection_age("1h"), Ok(Some(Duration::from_secs(3600))));
         for wrong in ["", "s", "0s", "90", "-1s", "+1s", "1.5h", "1d", "1 h", "9999999s"] {
             assert!(connection_age(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn traces_go_below_the_address_of_the_collector() {
+        let read = |text| tracing_endpoint(text).map(|uri| uri.to_string());
+        assert_eq!(read("http://collector.obs:4318").unwrap(), "http://collector.obs:4318/v1/traces");
+        assert_eq!(read("http://collector.obs:4318/").unwrap(), "http://collector.obs:4318/v1/traces");
+        assert_eq!(read("http://[fd00::7]:80/otlp/").unwrap(), "http://[fd00::7]:80/otlp/v1/traces");
+        for wrong in ["", "collector:4318", "https://collector", "http://", "http://u:p@collector", "http://c/?a=b"] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn shares_of_traces_are_percentages() {
+        assert_eq!(tracing_sampling("100"), Ok(Percent::ALL));
+        assert_eq!(tracing_sampling("0.5").ok(), Percent::new(0.5));
+        for wrong in ["", "-1", "101", "1%", "NaN", "inf", "one"] {
+            assert!(tracing_sampling(wrong).is_err(), "{wrong:?}");
         }
     }
 }

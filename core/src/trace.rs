@@ -128,18 +128,27 @@ impl Incoming {
 }
 
 impl Outgoing {
-    /// Whether a line of this name, in any case, is replaced. A `tracestate` belongs to its trace and ends with it (W3C §4.3).
-    pub fn replaces(&self, name: &str) -> bool {
-        let names: &[&str] = match self.format {
+    /// Whether this proxy records it.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled != Sampled::No
+    }
+
+    /// Names of the lines that are replaced, in lower case. A `tracestate` belongs to its trace and ends with it (W3C §4.3).
+    pub fn replaced(&self) -> &'static [&'static str] {
+        match self.format {
             Format::W3c if self.parent.is_some() => &["traceparent"],
             Format::W3c => &["traceparent", "tracestate"],
             Format::B3Single => &["b3"],
             Format::B3Multi => &b3::NAMES,
-        };
-        names.iter().any(|own| name.eq_ignore_ascii_case(own))
+        }
     }
 
-    /// Hands each line that takes their place to `put`.
+    /// Whether a line of this name, in any case, is replaced.
+    pub fn replaces(&self, name: &str) -> bool {
+        self.replaced().iter().any(|own| name.eq_ignore_ascii_case(own))
+    }
+
+    /// Hands each line that takes their place to `put`, its name in lower case.
     pub fn lines(&self, mut put: impl FnMut(&'static str, &[u8])) {
         match self.format {
             Format::W3c => put("traceparent", &w3c::word(self)),

@@ -63,9 +63,11 @@ pub const WORKERS: &str = "proxy.tulle.dev/workers";
 pub const CONNECTION_MAX_AGE: &str = "proxy.tulle.dev/connection-max-age";
 /// Pod annotation: connections each direction of the proxy may have at once.
 pub const CONNECTIONS_MAX: &str = "proxy.tulle.dev/connections-max";
+/// Pod annotation: share in percent of the traces that begin at the pod's proxy and are recorded, where spans are collected.
+pub const TRACING_SAMPLING: &str = "proxy.tulle.dev/tracing-sampling";
 
 /// Every annotation a pod may carry to change its proxy; any other key under `proxy.tulle.dev/` is a mistake to report.
-pub const PROXY_ANNOTATIONS: [&str; 12] = [
+pub const PROXY_ANNOTATIONS: [&str; 13] = [
     CPU_REQUEST,
     CPU_LIMIT,
     MEMORY_REQUEST,
@@ -78,6 +80,7 @@ pub const PROXY_ANNOTATIONS: [&str; 12] = [
     WORKERS,
     CONNECTION_MAX_AGE,
     CONNECTIONS_MAX,
+    TRACING_SAMPLING,
 ];
 /// Common start of [`PROXY_ANNOTATIONS`].
 pub const PROXY_ANNOTATION_PREFIX: &str = "proxy.tulle.dev/";

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http::uri::Authority;
 use tulle_core::route::RequestView;
 use tulle_core::route::filter::headers::HeaderEdits;
+use tulle_core::trace::Outgoing;
 
 use crate::answer::Answer;
 use crate::error::{Failure, Refusal};
@@ -22,8 +23,10 @@ pub(crate) trait Admission {
 
     /// Whether rules look at paths: then requests are judged and forwarded in normal form.
     fn judges_paths(&self) -> bool;
+    /// What the next hop is told of the request's trace; `None`: what its caller said.
+    fn trace(&self, request: &impl RequestView) -> Option<Outgoing>;
     /// Begins the record of a request that can be read.
-    fn record(&self, request: &impl RequestView, arrival: Arrival) -> Record;
+    fn record(&self, request: &impl RequestView, arrival: Arrival, trace: Option<&Outgoing>) -> Record;
     /// Begins the record of one that cannot.
     fn unread(&self, arrival: Arrival) -> Record;
     /// Judges a request and decides where it goes.
@@ -80,8 +83,17 @@ pub(crate) struct Changes<'a> {
     pub(crate) path: Option<&'a str>,
     /// The authority the upstream is told.
     pub(crate) authority: Option<&'a Authority>,
+    /// The trace the upstream is told, in place of what the caller said.
+    pub(crate) trace: Option<&'a Outgoing>,
     /// Header lines of the request.
     pub(crate) request: Option<&'a HeaderEdits>,
     /// Header lines of the answer.
     pub(crate) response: Option<&'a Arc<HeaderEdits>>,
+}
+
+impl Changes<'_> {
+    /// Whether a rule leaves header lines of this name in the request.
+    pub(crate) fn passes(&self, name: &str) -> bool {
+        self.request.is_none_or(|edits| !edits.drops(name))
+    }
 }

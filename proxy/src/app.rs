@@ -22,6 +22,8 @@ use crate::config::{Capture, Config};
 use crate::discovery;
 use crate::drain::Drain;
 use crate::metrics::Shard;
+use crate::spans::Spans;
+use crate::spans::export::Exporter;
 use crate::tls::TlsContext;
 use crate::worker::{Shared, Worker};
 use crate::{control, inbound, limits, listen, outbound};
@@ -37,18 +39,27 @@ pub(crate) fn run(mut config: Config, log: LogFilter) -> anyhow::Result<()> {
         let shutdown = CancellationToken::new();
         let (discovery, watches) = discovery::new(&config);
         let access_log = config.access_log.map(AccessLog::to_stdout).transpose()?.unwrap_or_default();
+        let tracing = config.tracing.clone().map(|tracing| (tracing.endpoint, Spans::new(tracing.sampling)));
         let shared = Arc::new(Shared {
             tls: TlsContext::new(config.trust_domain.clone()),
             drain: Drain::default(),
             discovery,
             access_log,
+            spans: tracing.as_ref().map(|(_, (spans, _))| Arc::clone(spans)),
             config,
         });
         let shards = start_workers(&shared)?;
         tokio::task::spawn_local(watches.run(shutdown.clone()));
         control::start(&shared, shards, log, &shutdown).await?;
+        let exporter = tracing.map(|(endpoint, (spans, ended))| {
+            let exporter = Exporter::new(spans, ended, endpoint, &shared.config.pod);
+            tokio::task::spawn_local(exporter.run(shutdown.clone()))
+        });
         wait_for_end(&shared.drain).await?;
         shutdown.cancel();
+        if let Some(exporter) = exporter {
+            exporter.await?;
+        }
         tracing::info!("drained; leaving");
         Ok(())
     })

@@ -13,9 +13,11 @@ use ipnet::IpNet;
 use tulle_core::authz::MtlsMode;
 use tulle_core::identity::{SpiffeId, TrustDomain};
 use tulle_core::name::Namespace;
+use tulle_core::route::filter::percent::Percent;
 use tulle_core::sidecar::{
     API_DIR, CONNECTION_AGE_DEFAULT, CONNECTIONS_MAX_DEFAULT, DEFAULT_CLUSTER_DOMAIN, IDENTITY_DIR,
-    OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, connection_age, connections_max, env,
+    OPERATOR_SERVICE_ACCOUNT, POD_DIR, ProbeTable, TRACING_SAMPLING_DEFAULT, connection_age, connections_max, env,
+    tracing_endpoint, tracing_sampling,
 };
 
 use crate::access_log::Format;
@@ -54,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     /// How requests and connections are written to standard output; `None`: not at all.
     pub(crate) access_log: Option<Format>,
+    /// Where spans are sent; `None`: there are none.
+    pub(crate) tracing: Option<Tracing>,
     /// Probes to run for the kubelet. Their headers may hold secrets, so only their names are shown.
     #[serde(serialize_with = "values::names_only")]
     pub(crate) probes: ProbeTable,
@@ -71,6 +75,17 @@ pub(crate) struct Config {
     pub(crate) capture: Capture,
     /// First key exchange of TLS.
     pub(crate) key_exchange: KeyExchange,
+}
+
+/// Spans of requests.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Tracing {
+    /// The address of traces at the collector.
+    #[serde(serialize_with = "values::as_text")]
+    pub(crate) endpoint: http::Uri,
+    /// Share of the traces that begin here and are recorded.
+    #[serde(skip)]
+    pub(crate) sampling: Percent,
 }
 
 /// How connections reach the proxy.
@@ -235,6 +250,7 @@ impl Config {
                 .unwrap_or(CONNECTIONS_MAX_DEFAULT),
             log: variables.get(env::LOG).unwrap_or_else(|| "info".to_owned()),
             access_log: variables.optional(env::ACCESS_LOG, values::access_log)?.flatten(),
+            tracing: Tracing::read(variables)?,
             probes: variables.optional(env::PROBES, values::probes)?.unwrap_or_default(),
             cluster_domain: variables.get(env::CLUSTER_DOMAIN).unwrap_or_else(|| DEFAULT_CLUSTER_DOMAIN.to_owned()),
             skip: read_skip(variables)?,
@@ -259,6 +275,16 @@ impl Pod {
             service_account: variables.required(env::SERVICE_ACCOUNT, FROM_WEBHOOK)?,
             workload: variables.get(env::WORKLOAD),
         })
+    }
+}
+
+impl Tracing {
+    fn read(variables: &Variables<'_>) -> Result<Option<Tracing>, ConfigError> {
+        let sampling = variables
+            .optional(env::TRACING_SAMPLING, |text| tracing_sampling(text).map_err(|form| format!("must be {form}")))?;
+        let endpoint = variables
+            .optional(env::TRACING_ENDPOINT, |text| tracing_endpoint(text).map_err(|form| format!("must be {form}")))?;
+        Ok(endpoint.map(|endpoint| Tracing { endpoint, sampling: sampling.unwrap_or(TRACING_SAMPLING_DEFAULT) }))
     }
 }
 

@@ -93,7 +93,8 @@ fn worker(config: Config, ca: &TestCa, identity: &str, snapshot: Snapshot) -> Rc
     let (discovery, _watches) = discovery::new(&config);
     discovery.snapshot().store(Arc::new(snapshot));
     let tls = ca.context(identity);
-    let shared = Shared { tls, drain: Drain::default(), discovery, access_log: AccessLog::default(), config };
+    let shared =
+        Shared { tls, drain: Drain::default(), discovery, access_log: AccessLog::default(), spans: None, config };
     Worker::new(Arc::new(shared), Arc::<Shard>::default())
 }
 

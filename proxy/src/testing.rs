@@ -4,6 +4,9 @@
 //! test ──▶ service ▷ caller's proxy ══ mTLS ══▷ callees' proxies ──▶ applications of the test
 //! ```
 
+pub(crate) mod http;
+pub(crate) mod rules;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -28,6 +31,7 @@ use crate::config::Config;
 use crate::discovery;
 use crate::drain::Drain;
 use crate::metrics::Shard;
+use crate::spans::Spans;
 use crate::tls::TlsContext;
 use crate::tls::testing::TestCa;
 use crate::worker::{Shared, Worker};
@@ -104,7 +108,13 @@ impl Mesh {
     pub(crate) fn without_certificate(application: SocketAddr) -> Mesh {
         let none = |_: &TestCa| TlsContext::new("cluster.local".parse().unwrap());
         let world = |service, endpoints| world(service, endpoints, None);
-        Self::build(&[application], PolicySet::default(), none, world)
+        Self::build(&[application], (PolicySet::default(), None), none, world)
+    }
+
+    /// A mesh with these rules, as [`Self::routed`], all of whose proxies record spans.
+    pub(crate) fn traced(applications: &[SocketAddr], rules: Vec<Rule<usize>>, spans: &Arc<Spans>) -> Mesh {
+        let (given, tls) = ((PolicySet::default(), Some(spans)), |ca: &TestCa| ca.context(CALLER));
+        Self::build(applications, given, tls, |service, endpoints| routed(service, endpoints, rules))
     }
 
     /// A mesh whose caller knows what `world` says of the Service's address and these endpoints.
@@ -113,12 +123,12 @@ impl Mesh {
         policies: PolicySet,
         world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Snapshot,
     ) -> Mesh {
-        Self::build(applications, policies, |ca| ca.context(CALLER), world)
+        Self::build(applications, (policies, None), |ca| ca.context(CALLER), world)
     }
 
     fn build(
         applications: &[SocketAddr],
-        policies: PolicySet,
+        (policies, spans): (PolicySet, Option<&Arc<Spans>>),
         caller_tls: impl FnOnce(&TestCa) -> Arc<TlsContext>,
         world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Snapshot,
     ) -> Mesh {
@@ -132,13 +142,14 @@ impl Mesh {
             endpoints.push(Endpoint { address: own, transport: Transport::Mesh });
             let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{own}={application}")));
             let world = Snapshot { generation: 1, targets: HashMap::default(), policies: Arc::clone(&policies) };
-            callees.push(Proxy::start("inbound", config, ca.context(CALLEE), world, (None, Some(listener))));
+            let listeners = (None, Some(listener));
+            callees.push(Proxy::start("inbound", config, (ca.context(CALLEE), spans), world, listeners));
         }
         let listener = TcpListener::bind((SERVICE_IP, 0)).unwrap();
         let service = listener.local_addr().unwrap();
         let config = config(CALLER_IP, (env::LISTEN_OUTBOUND, &service.to_string()));
         let world = world(service, endpoints);
-        let caller = Proxy::start("outbound", config, caller_tls(&ca), world, (Some(listener), None));
+        let caller = Proxy::start("outbound", config, (caller_tls(&ca), spans), world, (Some(listener), None));
         Mesh { service, caller, callees }
     }
 }
@@ -151,17 +162,17 @@ impl Proxy {
         let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{address}={address}")));
         let world = Snapshot { generation: 1, targets: HashMap::default(), policies: Arc::default() };
         let tls = TestCa::new("test").context(CALLEE);
-        (address, Proxy::start("inbound", config, tls, world, (None, Some(listener))))
+        (address, Proxy::start("inbound", config, (tls, None), world, (None, Some(listener))))
     }
 
     fn start(
         name: &str,
         config: Config,
-        tls: Arc<TlsContext>,
+        (tls, spans): (Arc<TlsContext>, Option<&Arc<Spans>>),
         world: Snapshot,
         (outbound, inbound): (Option<TcpListener>, Option<TcpListener>),
     ) -> Proxy {
-        let shared = shared(config, tls, world);
+        let shared = shared(config, (tls, spans), world);
         let (metrics, stop) = (Arc::<Shard>::default(), CancellationToken::new());
         let thread = {
             let (shared, metrics, stop) = (Arc::clone(&shared), Arc::clone(&metrics), stop.clone());
@@ -203,7 +214,7 @@ pub(crate) fn undeclared(application: SocketAddr) -> (Rc<Worker>, SocketAddr) {
     let port = Port { number: service.port(), protocol: Protocol::Detect, routes, bytes, direct };
     let world = world_of(service.ip(), port);
     let tls = TlsContext::new("cluster.local".parse().unwrap());
-    let worker = Worker::new(shared(config, tls, world), Arc::default());
+    let worker = Worker::new(shared(config, (tls, None), world), Arc::default());
     tokio::task::spawn_local(outbound::run(Rc::clone(&worker), listen(listener)));
     (worker, service)
 }
@@ -217,15 +228,16 @@ pub(crate) fn strict() -> (Rc<Worker>, SocketAddr) {
     let policies = Arc::new(policies(mtls, None));
     let world = Snapshot { generation: 1, targets: HashMap::default(), policies };
     let tls = TestCa::new("test").context(CALLEE);
-    let worker = Worker::new(shared(config, tls, world), Arc::default());
+    let worker = Worker::new(shared(config, (tls, None), world), Arc::default());
     tokio::task::spawn_local(inbound::run(Rc::clone(&worker), listen(listener)));
     (worker, address)
 }
 
-fn shared(config: Config, tls: Arc<TlsContext>, world: Snapshot) -> Arc<Shared> {
+fn shared(config: Config, (tls, spans): (Arc<TlsContext>, Option<&Arc<Spans>>), world: Snapshot) -> Arc<Shared> {
     let (discovery, _) = discovery::new(&config);
     discovery.snapshot().store(Arc::new(world));
-    Arc::new(Shared { config, discovery, tls, drain: Drain::default(), access_log: AccessLog::default() })
+    let (access_log, spans) = (AccessLog::default(), spans.cloned());
+    Arc::new(Shared { config, discovery, tls, drain: Drain::default(), access_log, spans })
 }
 
 fn listen(listener: TcpListener) -> tokio::net::TcpListener {

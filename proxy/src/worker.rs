@@ -26,6 +26,7 @@ use crate::limits::Places;
 use crate::metrics::Shard;
 use crate::mirror::Outcome;
 use crate::outbound::{Greeters, lane_labels};
+use crate::spans::Spans;
 use crate::tls::TlsContext;
 use crate::upstream::{Key, Upstream, Way};
 use lane::Origin;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) tls: Arc<TlsContext>,
     pub(crate) drain: Drain,
     pub(crate) access_log: AccessLog,
+    /// None: no collector is configured, and traces pass as they came.
+    pub(crate) spans: Option<Arc<Spans>>,
 }
 
 /// See the module.

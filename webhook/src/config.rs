@@ -5,7 +5,7 @@ use clap::Args;
 use std::path::PathBuf;
 use tulle_core::authz::MtlsMode;
 use tulle_core::identity::TrustDomain;
-use tulle_core::sidecar::{DEFAULT_CLUSTER_DOMAIN, env};
+use tulle_core::sidecar::{DEFAULT_CLUSTER_DOMAIN, env, tracing_endpoint, tracing_sampling};
 
 /// Port of `/inject` and `/validate`, HTTPS.
 pub const WEBHOOK_PORT: u16 = 8443;
@@ -57,6 +57,12 @@ pub struct SidecarArgs {
     /// Networks of the cluster, CIDRs.
     #[arg(long, env = "TULLE_PROXY_CLUSTER_NETWORKS", default_value = "", value_parser = networks)]
     pub proxy_cluster_networks: String,
+    /// Where proxies send spans, e.g. `http://collector.observability:4318`; nowhere where empty.
+    #[arg(long, env = "TULLE_PROXY_TRACING_ENDPOINT", default_value = "", value_parser = endpoint)]
+    pub proxy_tracing_endpoint: String,
+    /// Share in percent of the traces that begin at a proxy and are recorded.
+    #[arg(long, env = "TULLE_PROXY_TRACING_SAMPLING", default_value = "1", value_parser = sampling)]
+    pub proxy_tracing_sampling: String,
     /// Namespace of the control plane.
     #[arg(long, env = env::SYSTEM_NAMESPACE, default_value = "tulle-system")]
     pub system_namespace: String,
@@ -86,6 +92,7 @@ impl From<SidecarArgs> for Settings {
             issuer: args.issuer,
             default_mtls: args.default_mtls,
             cluster_networks: args.proxy_cluster_networks,
+            tracing_endpoint: args.proxy_tracing_endpoint,
             defaults: Sidecar {
                 resources: args.proxy_resources,
                 log: args.proxy_log,
@@ -96,6 +103,7 @@ impl From<SidecarArgs> for Settings {
                 workers: None,
                 connection_max_age: None,
                 connections_max: None,
+                tracing_sampling: Some(args.proxy_tracing_sampling),
             },
         }
     }
@@ -107,4 +115,15 @@ fn ports(value: &str) -> Result<String, &'static str> {
 
 fn networks(value: &str) -> Result<String, &'static str> {
     network_list(value).map(str::to_owned).ok_or("not a list of networks such as 10.0.0.0/8,fd00::/8")
+}
+
+fn endpoint(value: &str) -> Result<String, String> {
+    if value.is_empty() {
+        return Ok(String::new());
+    }
+    tracing_endpoint(value).map(|_| value.to_owned()).map_err(|form| format!("must be {form}"))
+}
+
+fn sampling(value: &str) -> Result<String, String> {
+    tracing_sampling(value).map(|_| value.to_owned()).map_err(|form| format!("must be {form}"))
 }

@@ -82,6 +82,7 @@ fn settings() -> Settings {
         issuer: "issuer:15012".into(),
         default_mtls: tulle_core::authz::MtlsMode::Strict,
         cluster_networks: String::new(),
+        tracing_endpoint: String::new(),
         defaults: Sidecar::default(),
     }
 }

@@ -106,7 +106,15 @@ fn list(value: &Value) -> &[Value] {
 #[ignore = "needs helm"]
 fn lint_is_quiet_and_wrong_values_are_refused() {
     helm(&["lint", "--strict"]).unwrap_or_else(|error| panic!("{error}"));
-    for value in ["nope=1", "proxy.nope=1", "operator.replicas=0", "policy.mtls=strict", "image.pullPolicy=Sometimes"] {
+    for value in [
+        "nope=1",
+        "proxy.nope=1",
+        "operator.replicas=0",
+        "policy.mtls=strict",
+        "image.pullPolicy=Sometimes",
+        "proxy.tracing.endpoint=collector:4318",
+        "proxy.tracing.sampling=101",
+    ] {
         assert!(helm(&["lint", "--set", value]).is_err(), "{value} was accepted");
     }
 }

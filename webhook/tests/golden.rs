@@ -147,6 +147,7 @@ fn settings() -> Settings {
         issuer: "tulle-issuer.tulle-system.svc:15012".into(),
         default_mtls: tulle_core::authz::MtlsMode::Permissive,
         cluster_networks: "10.244.0.0/16,10.96.0.0/12".into(),
+        tracing_endpoint: String::new(),
         defaults: Sidecar {
             resources: r#"{"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "256Mi"}}"#
                 .parse()

@@ -1,7 +1,9 @@
-//! What a line says: who asked whom for what, by which rule and endpoint, how it ended and why, and where the rest of it is found.
+//! What a line, and a span beside it, says: who asked whom for what, by which rule and endpoint, how it ended and why, and where the rest of it is found.
 //!
 //! No query string and no header values but the identifiers that tie logs together: the others carry secrets. Whatever a caller chose is
 //! escaped and cut, so that it can neither forge a line nor fill the queue.
+
+mod span;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -10,10 +12,12 @@ use std::time::Duration;
 
 use tulle_core::codes::{Code, Reason};
 use tulle_core::route::RequestView;
+use tulle_core::trace::{self, Outgoing};
 
 use super::{AccessLog, Format};
 use crate::error::FailureId;
 use crate::metrics::Side;
+use crate::spans::Recording;
 
 /// Longest path written.
 const PATH_BYTES_MAX: usize = 2048;
@@ -44,6 +48,8 @@ pub(crate) struct Line {
     pub(crate) grpc_status: Option<u32>,
     failure: Option<(Reason, Code, Option<FailureId>)>,
     answer_after: Option<Duration>,
+    /// The request's span, where one is recorded.
+    recording: Option<Recording>,
 }
 
 /// A value of a line.
@@ -79,6 +85,7 @@ impl Line {
             grpc_status: None,
             failure: None,
             answer_after: None,
+            recording: None,
         }
     }
 
@@ -88,6 +95,7 @@ impl Line {
         side: Side,
         version: crate::http::Version,
         request: &impl RequestView,
+        (trace, recording): (Option<&Outgoing>, Option<Recording>),
     ) -> Self {
         let header = |name: &str| {
             let value = request.header(name).next().and_then(|value| std::str::from_utf8(value).ok());
@@ -99,7 +107,8 @@ impl Line {
             authority: cut(request.authority().unwrap_or_default(), TEXT_BYTES_MAX),
             path: cut(request.path(), PATH_BYTES_MAX),
             request_id: header("x-request-id"),
-            trace_id: trace_id(request),
+            trace_id: trace_id(request, trace),
+            recording,
             ..Self::of_connection(log, side)
         }
     }
@@ -114,8 +123,11 @@ impl Line {
         self.failure = Some((reason, code, id));
     }
 
-    /// Writes it: `bytes` went there and came back.
+    /// Writes it, and ends the span: `bytes` went there and came back.
     pub(crate) fn write(self, duration: Duration, bytes: (u64, u64)) {
+        if let Some(recording) = &self.recording {
+            self.end_span(recording, duration, bytes);
+        }
         self.log.take(|format| {
             let mut out = String::with_capacity(512);
             let now = time::OffsetDateTime::now_utc();
@@ -198,12 +210,10 @@ impl Line {
     }
 }
 
-/// The trace a request says it belongs to (W3C Trace Context §3.2.2.3); empty where it says nothing that is one.
-fn trace_id(request: &impl RequestView) -> Box<str> {
-    let parent = request.header("traceparent").next().and_then(|value| std::str::from_utf8(value).ok());
-    let id = parent.and_then(|parent| parent.split('-').nth(1));
-    let valid = |id: &&str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    id.filter(valid).unwrap_or_default().into()
+/// The trace a request belongs to, as it says or as it was told; empty where nobody says one.
+fn trace_id(request: &impl RequestView, told: Option<&Outgoing>) -> Box<str> {
+    let said = || trace::read(request).parent.map(|(trace, _)| trace);
+    told.map(|told| told.trace).or_else(said).map(|trace| trace.to_string().into()).unwrap_or_default()
 }
 
 fn cut(text: &str, limit: usize) -> Box<str> {

@@ -36,6 +36,7 @@ fn what_the_webhook_always_sets_is_enough() {
     assert_eq!(config.default_mtls, MtlsMode::Permissive);
     assert_eq!(config.api.url.to_string(), "https://10.96.0.1:443/");
     assert_eq!(config.skip, Skip::default());
+    assert!(config.tracing.is_none());
     assert!(config.probes.is_empty() && config.cluster_networks.is_empty());
 }
 
@@ -48,6 +49,8 @@ fn every_option_is_read() {
         (env::LOG, "debug"),
         (env::ACCESS_LOG, "json"),
         (env::CONNECTIONS_MAX, "500"),
+        (env::TRACING_ENDPOINT, "http://collector.observability:4318"),
+        (env::TRACING_SAMPLING, "25"),
         (env::SKIP_OUTBOUND_PORTS, "22, 9000-9100,"),
         (env::SKIP_INBOUND_PORTS, "2222"),
         (env::SKIP_OUTBOUND_NETWORKS, "10.9.8.7/16,fd00:9::/64,192.0.2.7"),
@@ -57,6 +60,9 @@ fn every_option_is_read() {
         (env::DEFAULT_MTLS, "STRICT"),
     ]);
     let config = read(&variables).unwrap();
+    let tracing = config.tracing.as_ref().unwrap();
+    assert_eq!(tracing.endpoint.to_string(), "http://collector.observability:4318/v1/traces");
+    assert_eq!(Some(tracing.sampling), Percent::new(25.0));
     assert_eq!(config.pod.workload_name(), "deployment/web");
     assert_eq!((config.workers, config.log.as_str(), config.access_log), (4, "debug", Some(Format::Json)));
     assert_eq!(config.skip.outbound_ports.iter().map(ToString::to_string).collect::<Vec<_>>(), ["22", "9000-9100"]);

@@ -10,7 +10,7 @@ use super::connection::Role;
 use super::fields::Fields;
 use super::head::{RequestFacts, RequestHead, Switch, Target};
 use super::{BadMessage, write};
-use crate::admission::Reply;
+use crate::admission::{Changes, Reply};
 use crate::buffer::Buffer;
 use crate::error::{Failure, Refusal};
 use crate::http::Version;
@@ -39,13 +39,14 @@ pub(super) fn admit<R: Role>(role: &R, head: &RequestHead<'_>) -> Result<Request
     };
     let authority = target.authority.or(head.host);
     let view = View { method: head.method, path: &path, query: target.query, authority, fields: &head.fields };
-    let mut record = role.record(&view, arrival);
+    let trace = role.trace(&view);
+    let mut record = role.record(&view, arrival, trace.as_ref());
     let admitted = match bad {
         Some(bad) => Err(Failure::new(Reason::BadRequest, format!("path: {bad}")).into()),
         None => role.admit(&view, &mut record),
     };
     if let Ok(ticket) = &admitted {
-        let changes = role.changes(ticket).unwrap_or_default();
+        let changes = Changes { trace: trace.as_ref(), ..role.changes(ticket).unwrap_or_default() };
         write::request(&mut out, head, &target, &path, &role.dialled(), &changes);
     }
     Ok(Request { record, admitted, facts: head.facts, out })

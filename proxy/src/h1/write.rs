@@ -34,14 +34,22 @@ pub(crate) fn request(
         None if !head.fields.has(Field::Host) => line(out, "host", host.to_string().as_bytes()),
         None => {}
     }
+    let changed = changes.request.is_some() || changes.trace.is_some();
     for (field, kind) in head.fields.end_to_end() {
         // An absolute target's authority replaces Host (RFC 9112 section 3.2.2).
         if kind == Field::ContentLength || kind == Field::Host && authority.is_some() {
             continue;
         }
-        if changes.request.is_none_or(|edits| !edits.drops(field.name)) {
+        if !changed || changes.passes(field.name) && changes.trace.is_none_or(|trace| !trace.replaces(field.name)) {
             line(out, field.name, field.value);
         }
+    }
+    if let Some(trace) = changes.trace {
+        trace.lines(|name, value| {
+            if changes.passes(name) {
+                line(out, name, value);
+            }
+        });
     }
     append(out, changes.request);
     match head.facts.framing {

@@ -6,11 +6,12 @@
 use http::uri::Scheme;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request};
 use tulle_core::codes::Reason;
 use tulle_core::path;
 use tulle_core::route::RequestView;
 use tulle_core::route::filter::mirror::shadow;
+use tulle_core::trace::Outgoing;
 
 use crate::admission::Changes;
 use crate::answer::{self, edit};
@@ -88,10 +89,26 @@ impl Head {
             self.retarget(changes)
                 .map_err(|error| Failure::new(Reason::BadRequest, format!("the rule's target: {error}")))?;
         }
+        if let Some(trace) = changes.trace {
+            self.join(trace);
+        }
         if let Some(edits) = changes.request {
             edit(&mut self.headers, edits);
         }
         Ok(())
+    }
+
+    /// Says which trace it belongs to, in place of what its caller said.
+    fn join(&mut self, trace: &Outgoing) {
+        for name in trace.replaced() {
+            self.headers.remove(*name);
+        }
+        trace.lines(|name, value| {
+            // Digits and dashes.
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                self.headers.insert(HeaderName::from_static(name), value);
+            }
+        });
     }
 
     fn retarget(&mut self, changes: &Changes<'_>) -> Result<(), http::Error> {

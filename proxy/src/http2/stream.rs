@@ -10,11 +10,12 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderValue, Method, Request, Response, header};
 use tulle_core::codes::Reason::{BadRequest, UpstreamReset};
 use tulle_core::route::filter::headers::HeaderEdits;
+use tulle_core::trace::Outgoing;
 
 use super::attempt::{Exchange, Started, Upload};
 use super::flow::{Flow, Stop, grpc_status};
 use super::head::Head;
-use crate::admission::{Admission, Reply};
+use crate::admission::{Admission, Changes, Reply};
 use crate::answer::{Answer, edit};
 use crate::error::{Failure, Refusal, UNPROCESSED};
 use crate::exchange::InFlight;
@@ -100,8 +101,9 @@ pub(super) fn serve<R: Role>(
     let arrival = Arrival::now(Version::H2, head.is_grpc());
     let mut exchange = Exchange { head, request: Flow::request(body), respond, copies: None };
     async move {
-        let mut record = role.record(&exchange.head, arrival);
-        let mut admitted = admit(role, &mut exchange.head, &mut record);
+        let trace = role.trace(&exchange.head);
+        let mut record = role.record(&exchange.head, arrival, trace.as_ref());
+        let mut admitted = admit(role, &mut exchange.head, trace.as_ref(), &mut record);
         exchange.copies = admitted.as_mut().ok().and_then(|ticket| role.copies(ticket));
         // Boxed, so that streams that are not held up have no room for a timer.
         if let Some(delay) = role.delay(&admitted)
@@ -151,7 +153,12 @@ fn answer(exchange: &mut Exchange, answer: Answer) {
     }
 }
 
-fn admit<R: Role>(role: &R, head: &mut Head, record: &mut Record) -> Result<R::Ticket, Reply<R::Given>> {
+fn admit<R: Role>(
+    role: &R,
+    head: &mut Head,
+    trace: Option<&Outgoing>,
+    record: &mut Record,
+) -> Result<R::Ticket, Reply<R::Given>> {
     if head.method == Method::CONNECT {
         let detail = "CONNECT is not supported; dial the destination itself";
         return Err(Failure::new(BadRequest, detail).into());
@@ -160,8 +167,9 @@ fn admit<R: Role>(role: &R, head: &mut Head, record: &mut Record) -> Result<R::T
         head.normalize()?;
     }
     let ticket = role.admit(head, record)?;
-    if let Some(changes) = role.changes(&ticket) {
-        head.change(&changes)?;
+    let changes = role.changes(&ticket);
+    if changes.is_some() || trace.is_some() {
+        head.change(&Changes { trace, ..changes.unwrap_or_default() })?;
     }
     Ok(ticket)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tulle_core::authz::HttpCall;
 use tulle_core::route::RequestView;
+use tulle_core::trace::Outgoing;
 
 use super::{Connection, authorize};
 use crate::access_log::Line;
@@ -44,13 +45,15 @@ impl Admission for Inbound<'_> {
         authorize::judges_paths(&self.connection.worker)
     }
 
-    fn record(&self, request: &impl RequestView, arrival: Arrival) -> Record {
-        let log = &self.connection.worker.shared.access_log;
-        let line = log.is_on().then(|| {
-            let mut line = Box::new(Line::of_request(log, Side::Server, arrival.version, request));
-            self.connection.describe(&mut line);
-            line
-        });
+    fn trace(&self, request: &impl RequestView) -> Option<Outgoing> {
+        self.connection.worker.trace(request)
+    }
+
+    fn record(&self, request: &impl RequestView, arrival: Arrival, trace: Option<&Outgoing>) -> Record {
+        let mut line = self.connection.worker.line((Side::Server, arrival.version), request, trace);
+        if let Some(line) = &mut line {
+            self.connection.describe(line);
+        }
         self.begin(arrival, line)
     }
 

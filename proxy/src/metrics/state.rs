@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use tokio::sync::watch;
@@ -30,6 +31,7 @@ impl Collector for State {
         gauge(&mut encoder, ("tulle_proxy_build", "The proxy's release; always 1.", None), [(info, 1)])?;
         self.encode_certificate(&mut encoder)?;
         self.encode_configuration(&mut encoder)?;
+        self.encode_spans(&mut encoder)?;
         let open = self.shared.drain.open_connections() as i64;
         let none: [(&str, &str); 0] = [];
         gauge(&mut encoder, ("tulle_open_connections", "Connections open in both directions.", None), [(none, open)])
@@ -52,6 +54,20 @@ impl State {
             (none, i64::try_from(facts.generation).unwrap_or(i64::MAX))
         });
         gauge(encoder, ("tulle_cert_generation", "How often certificate or bundle were replaced.", None), replaced)
+    }
+
+    fn encode_spans(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(spans) = &self.shared.spans else { return Ok(()) };
+        let counts = spans.counts();
+        let families = [
+            ("tulle_spans_exported", "Spans the collector has.", &counts.exported),
+            ("tulle_spans_dropped", "Spans it does not have: too many, refused, or it was away.", &counts.dropped),
+        ];
+        for (name, help, count) in families {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            metric.encode_counter::<NoLabelSet, _, u64>(&count.load(Ordering::Relaxed), None)?;
+        }
+        Ok(())
     }
 
     fn encode_configuration(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -64,6 +64,7 @@ impl Decision {
         Some(Changes {
             path: extra.and_then(|extra| extra.path.as_deref()),
             authority: edits.and_then(|edits| edits.authority.as_ref()),
+            trace: None,
             request: edits.and_then(|edits| edits.request.as_deref()),
             response: extra
                 .and_then(|extra| extra.response.as_ref())

@@ -165,6 +165,4 @@ fn status(status: u16) -> StatusCode {
 }
 
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;

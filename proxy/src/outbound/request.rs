@@ -8,6 +8,7 @@ use tulle_core::codes::Reason;
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::Outcome;
 use tulle_core::route::RequestView;
+use tulle_core::trace::Outgoing;
 
 use super::Connection;
 use super::decide::{self, Course, Decision};
@@ -34,10 +35,12 @@ impl Admission for Outbound<'_> {
         decide::has_routes(self.0)
     }
 
-    fn record(&self, request: &impl RequestView, arrival: Arrival) -> Record {
-        let log = &self.0.worker.shared.access_log;
-        let line = log.is_on().then(|| Box::new(Line::of_request(log, Side::Client, arrival.version, request)));
-        Record::new(arrival, line)
+    fn trace(&self, request: &impl RequestView) -> Option<Outgoing> {
+        self.0.worker.trace(request)
+    }
+
+    fn record(&self, request: &impl RequestView, arrival: Arrival, trace: Option<&Outgoing>) -> Record {
+        Record::new(arrival, self.0.worker.line((Side::Client, arrival.version), request, trace))
     }
 
     fn unread(&self, arrival: Arrival) -> Record {

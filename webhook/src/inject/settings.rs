@@ -8,7 +8,7 @@ use std::str::FromStr;
 use tulle_core::authz::MtlsMode;
 use tulle_core::codes::Code;
 use tulle_core::identity::TrustDomain;
-use tulle_core::sidecar::{connection_age, connections_max};
+use tulle_core::sidecar::{connection_age, connections_max, tracing_sampling};
 use tulle_crds::labels;
 
 /// The installation's values, the same for every pod.
@@ -32,6 +32,8 @@ pub struct Settings {
     pub default_mtls: MtlsMode,
     /// Networks of the cluster, comma-separated CIDRs.
     pub cluster_networks: String,
+    /// Where spans are sent, as [`tracing_endpoint`](tulle_core::sidecar::tracing_endpoint) reads it; empty: nowhere.
+    pub tracing_endpoint: String,
     /// What a pod may override.
     pub defaults: Sidecar,
 }
@@ -65,6 +67,8 @@ pub struct Sidecar {
     pub connection_max_age: Option<String>,
     /// Connections each direction of the proxy may have at once; the proxy's default where unset.
     pub connections_max: Option<usize>,
+    /// Share of traces recorded, in percent as written; the proxy's default where unset.
+    pub tracing_sampling: Option<String>,
 }
 
 /// `resources` of a container, quantities as written.
@@ -144,6 +148,10 @@ impl Sidecar {
                 self.connection_max_age = Some(value.into());
             }
             labels::CONNECTIONS_MAX => self.connections_max = Some(connections_max(value)?),
+            labels::TRACING_SAMPLING => {
+                tracing_sampling(value)?;
+                self.tracing_sampling = Some(value.into());
+            }
             _ => return Err("for an annotation that this release knows"),
         }
         Ok(())

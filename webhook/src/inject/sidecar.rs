@@ -112,6 +112,10 @@ fn environment(pod: Pod<'_>, settings: &Settings, sidecar: &Sidecar, probes: &Pr
     variables.extend(sidecar.connection_max_age.as_ref().map(|age| variable(env::CONNECTION_AGE_MAX, age)));
     variables.extend(sidecar.connections_max.map(|most| variable(env::CONNECTIONS_MAX, most.to_string())));
     variables.extend(skip_lists(sidecar));
+    if !settings.tracing_endpoint.is_empty() {
+        variables.push(variable(env::TRACING_ENDPOINT, &settings.tracing_endpoint));
+        variables.extend(sidecar.tracing_sampling.as_ref().map(|share| variable(env::TRACING_SAMPLING, share)));
+    }
     if settings.cluster_domain != DEFAULT_CLUSTER_DOMAIN {
         variables.push(variable(env::CLUSTER_DOMAIN, &settings.cluster_domain));
     }

@@ -72,3 +72,24 @@ fn a_bare_pod_can_be_patched() {
     assert_eq!(patched["spec"]["initContainers"].as_array().map(Vec::len), Some(2));
     assert_eq!(patched["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"], "app");
 }
+
+#[test]
+fn the_proxy_is_told_of_a_collector_only_where_there_is_one() {
+    let told = |endpoint: &str| {
+        let mut settings = settings();
+        settings.tracing_endpoint = endpoint.to_owned();
+        settings.defaults.tracing_sampling = Some("5".to_owned());
+        let Decision::Inject { patch, .. } = decide(&pod(None), "shop", BY_NAMESPACE, &settings) else {
+            panic!("not injected")
+        };
+        let mut patched = pod(None);
+        json_patch::patch(&mut patched, &patch).expect("the patch applies to the pod it was made for");
+        let proxy = patched["spec"]["initContainers"][1].clone();
+        let variables = proxy["env"].as_array().cloned().unwrap_or_default();
+        let tracing = |it: &&Value| it["name"].as_str().is_some_and(|name| name.starts_with("TULLE_TRACING_"));
+        variables.iter().filter(tracing).map(|it| it["value"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert!(told("").is_empty());
+    let endpoint = "http://collector.observability:4318";
+    assert_eq!(told(endpoint), [Some(endpoint.to_owned()), Some("5".to_owned())]);
+}

@@ -11,6 +11,9 @@ impl Percent {
     /// Every request.
     pub const ALL: Percent = Percent(WHOLE);
 
+    /// One in a hundred.
+    pub const ONE: Percent = Percent(WHOLE / 100);
+
     /// A share from its number of percent; `None` outside 0 to 100.
     pub fn new(percent: f64) -> Option<Percent> {
         (0.0..=100.0).contains(&percent).then(|| Percent((percent * f64::from(WHOLE) / 100.0).round() as u32))

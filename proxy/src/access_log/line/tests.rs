@@ -35,7 +35,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 fn written(format: Format, request: &Request<'_>) -> String {
     let (log, lines): (AccessLog, Receiver<Vec<u8>>) = AccessLog::new(format);
-    let mut line = Line::of_request(&log, Side::Client, Version::H1, request);
+    let mut line = Line::of_request(&log, Side::Client, Version::H1, request, (None, None));
     line.service = "shop/web".to_owned();
     line.route = Some("shop/web/canary".into());
     line.backend = "shop/web-v2".to_owned();

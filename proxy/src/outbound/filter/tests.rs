@@ -16,9 +16,10 @@ use tulle_core::route::filter::rewrite::{RegexRewrite, Rewrite};
 use tulle_core::route::{Branch, Delegate, Filters, HeaderMatch, Match, StringMatch};
 use tulle_core::split::{Split, Weight};
 
-use super::testing::{Application, BOTH, Caller, Speaks, editing, edits, rule};
 use super::*;
 use crate::testing::Mesh;
+use crate::testing::http::{Application, BOTH, Caller, Speaks};
+use crate::testing::rules::{editing, edits, rule};
 
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 
@@ -99,7 +100,7 @@ async fn a_split_of_some_requests_leaves_the_others_to_the_service() {
 }
 
 /// The authority a request was sent to, whatever its version.
-fn authority(asked: &super::testing::Asked) -> String {
+fn authority(asked: &crate::testing::http::Asked) -> String {
     let host = || values(asked.headers(), "host").join("|");
     asked.uri().authority().map_or_else(host, |authority| authority.to_string())
 }

@@ -16,6 +16,7 @@ pub(crate) fn settings() -> Settings {
         issuer: "tulle-issuer.tulle-system.svc:15012".into(),
         default_mtls: MtlsMode::Permissive,
         cluster_networks: String::new(),
+        tracing_endpoint: String::new(),
         defaults: Sidecar {
             resources: resources.parse().expect("resources"),
             log: "info".into(),
@@ -47,6 +48,7 @@ fn annotations_override_the_defaults() {
     );
     assert_eq!(sidecar(labels::WORKERS, "4").workers(), Some(4));
     assert_eq!(sidecar(labels::CONNECTIONS_MAX, "500").connections_max, Some(500));
+    assert_eq!(sidecar(labels::TRACING_SAMPLING, "12.5").tracing_sampling.as_deref(), Some("12.5"));
 }
 
 #[test]
@@ -65,6 +67,7 @@ fn a_wrong_value_is_refused_with_the_annotation_and_an_example() {
         (labels::WORKERS, "0", "a number of threads"),
         (labels::CONNECTIONS_MAX, "0", "a number of connections from 1"),
         (labels::CONNECTIONS_MAX, "+7", "a number of connections from 1"),
+        (labels::TRACING_SAMPLING, "200", "a percentage from 0 to 100"),
         ("proxy.tulle.dev/image", "evil", "an annotation that this release knows"),
     ];
     for (key, value, expected) in table {

@@ -3,8 +3,8 @@
 use tokio::net::TcpListener;
 use tulle_core::route::Mirror;
 
-use super::super::testing::soon;
 use super::*;
+use crate::testing::http::soon;
 
 /// Bytes that are kept of a request, and so copied.
 const KEPT_BYTES: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! A caller and an application for tests of filters, each with HTTP/1 and HTTP/2. Both are hyper: readers of their own.
+//! A caller and an application, each with HTTP/1 and HTTP/2. Both are hyper: readers of their own.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,32 +13,29 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tulle_core::route::filter::Edits;
-use tulle_core::route::filter::headers::HeaderEdits;
-use tulle_core::route::{Action, Filters, Match, Rule, StringMatch};
 
-use crate::testing::Mesh;
+use super::Mesh;
 
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What ends with the deadline at the latest.
-pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, what).await.expect("within the deadline")
 }
 
 /// What an application was asked.
-pub(super) type Asked = Request<Bytes>;
+pub(crate) type Asked = Request<Bytes>;
 
 /// An application that answers 200 with its name, and what it was asked.
-pub(super) struct Application {
-    pub(super) address: SocketAddr,
+pub(crate) struct Application {
+    pub(crate) address: SocketAddr,
     asked: mpsc::UnboundedReceiver<Asked>,
 }
 
 impl Application {
     /// An application whose answers carry these headers as well.
-    pub(super) async fn start(name: &'static str, headers: &'static [(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn start(name: &'static str, headers: &'static [(&'static str, &'static str)]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, asked) = mpsc::unbounded_channel();
@@ -68,33 +65,33 @@ impl Application {
     }
 
     /// The next request that arrived.
-    pub(super) async fn asked(&mut self) -> Asked {
+    pub(crate) async fn asked(&mut self) -> Asked {
         soon(self.asked.recv()).await.expect("the application runs")
     }
 
     /// Whether nothing more arrived.
-    pub(super) fn was_not_asked(&mut self) -> bool {
+    pub(crate) fn was_not_asked(&mut self) -> bool {
         self.asked.try_recv().is_err()
     }
 }
 
 /// A version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub(crate) enum Speaks {
     Http1,
     Http2,
 }
 
-pub(super) const BOTH: [Speaks; 2] = [Speaks::Http1, Speaks::Http2];
+pub(crate) const BOTH: [Speaks; 2] = [Speaks::Http1, Speaks::Http2];
 
 /// A caller's connection.
-pub(super) enum Caller {
+pub(crate) enum Caller {
     Http1(hyper::client::conn::http1::SendRequest<Full<Bytes>>),
     Http2(hyper::client::conn::http2::SendRequest<Full<Bytes>>),
 }
 
 impl Caller {
-    pub(super) async fn new(mesh: &Mesh, speaks: Speaks) -> Self {
+    pub(crate) async fn new(mesh: &Mesh, speaks: Speaks) -> Self {
         let stream = TokioIo::new(TcpStream::connect(mesh.service).await.unwrap());
         match speaks {
             Speaks::Http1 => {
@@ -112,7 +109,7 @@ impl Caller {
     }
 
     /// The answer to a request whose authority is `web.shop`.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: Method,
         path: &str,
@@ -143,26 +140,7 @@ impl Caller {
     }
 
     /// The answer to a GET.
-    pub(super) async fn get(&mut self, path: &str) -> Response<Bytes> {
+    pub(crate) async fn get(&mut self, path: &str) -> Response<Bytes> {
         self.send(Method::GET, path, &[], b"").await
     }
-}
-
-/// A rule for paths with this prefix.
-pub(super) fn rule(prefix: &str, action: Action<usize>, filters: Filters<usize>) -> Rule<usize> {
-    let uri = Some(StringMatch::Prefix(prefix.into()));
-    Rule { name: "test".into(), matches: vec![Match { uri, ..Match::default() }], within: Vec::new(), action, filters }
-}
-
-/// Edits of request and answer that set one line each and remove another.
-pub(super) fn edits(set: (&'static str, &'static str), remove: &'static str) -> Option<std::sync::Arc<HeaderEdits>> {
-    let mut edits = HeaderEdits::default();
-    edits.set(http::HeaderName::from_static(set.0), http::HeaderValue::from_static(set.1));
-    edits.remove(http::HeaderName::from_static(remove));
-    Some(edits.into())
-}
-
-/// Filters that only edit.
-pub(super) fn editing(edits: Edits) -> Filters<usize> {
-    Filters { edits, ..Filters::default() }
 }
