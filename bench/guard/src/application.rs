@@ -29,7 +29,14 @@ pub(crate) async fn start() -> anyhow::Result<SocketAddr> {
 async fn serve(stream: TcpStream) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let mut first = [0; 2];
-    while stream.peek(&mut first).await? < 2 {}
+    loop {
+        match stream.peek(&mut first).await? {
+            // The server of a client that is silent for a moment is dialled, and left without a word once the client spoke HTTP.
+            0 => return Ok(()),
+            1 => {}
+            _ => break,
+        }
+    }
     if first == [PREFACE, b'R'] { http2(stream).await } else { http1(stream).await }
 }
 
