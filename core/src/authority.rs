@@ -37,7 +37,7 @@ impl<'a> Authority<'a> {
         let text = std::str::from_utf8(text).map_err(|_| BadAuthority::Character)?;
         let end = match text.as_bytes() {
             [b'[', ..] => 1 + text.bytes().position(|byte| byte == b']').ok_or(BadAuthority::Literal)?,
-            bytes => bytes.iter().position(|byte| !is_name(*byte)).unwrap_or(bytes.len()),
+            bytes => bytes.iter().position(|byte| !NAME[usize::from(*byte)]).unwrap_or(bytes.len()),
         };
         // A place between characters: what ends a host is one, and all before it is ASCII.
         let (host, rest) = text.split_at(end);
@@ -55,9 +55,20 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// [`is_name`] of each byte: the host of every request is looked at.
+static NAME: [bool; 256] = {
+    let mut name = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        name[byte] = is_name(byte as u8);
+        byte += 1;
+    }
+    name
+};
+
 /// Characters of a name: `reg-name` of RFC 3986 without escapes, which no resolver undoes, and without the comma, by which some readers
 /// join two fields to one.
-fn is_name(byte: u8) -> bool {
+const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

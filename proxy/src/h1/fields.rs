@@ -32,6 +32,8 @@ pub(crate) enum Field {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'a> {
     lines: &'a [Header<'a>],
+    /// A bit for each line of another kind than [`Field::Other`], lowest first. Most lines have none, and their name is read only once.
+    known: u128,
     /// How often each kind of field occurs, at most 255.
     counts: [u8; 10],
     pub(crate) close_asked: bool,
@@ -51,6 +53,7 @@ impl<'a> Fields<'a> {
     pub(super) fn classify(lines: &'a [Header<'a>]) -> Result<Self, BadMessage> {
         let mut fields = Self {
             lines,
+            known: 0,
             counts: [0; 10],
             close_asked: false,
             keep_alive_asked: false,
@@ -58,8 +61,14 @@ impl<'a> Fields<'a> {
             nominates: false,
             options: 0,
         };
+        debug_assert!(lines.len() <= u128::BITS as usize, "a line has no bit");
+        let mut bit = 1;
         for line in lines {
             let kind = kind(line.name);
+            if kind != Field::Other {
+                fields.known |= bit;
+            }
+            bit <<= 1;
             let count = &mut fields.counts[kind as usize];
             *count = count.saturating_add(1);
             if kind == Field::Connection {
@@ -87,6 +96,16 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    /// Every line and its kind.
+    fn kinds(&self) -> impl Iterator<Item = (&'a Header<'a>, Field)> + use<'a> {
+        let mut known = self.known;
+        self.lines.iter().map(move |line| {
+            let kind = if known & 1 == 0 { Field::Other } else { kind(line.name) };
+            known >>= 1;
+            (line, kind)
+        })
+    }
+
     /// How many lines are of this kind.
     pub(crate) fn count(&self, kind: Field) -> u8 {
         self.counts[kind as usize]
@@ -102,7 +121,7 @@ impl<'a> Fields<'a> {
         if !self.has(wanted) {
             return None;
         }
-        self.lines.iter().find(|line| kind(line.name) == wanted).map(|line| line.value)
+        self.kinds().find(|(_, kind)| *kind == wanted).map(|(line, _)| line.value)
     }
 
     /// Every value of a header; `name` is in lower case.
@@ -116,8 +135,8 @@ impl<'a> Fields<'a> {
             return Ok(None);
         }
         let mut agreed = None;
-        let lines = self.lines.iter().filter(|line| kind(line.name) == Field::ContentLength);
-        for line in lines.take(self.count(Field::ContentLength).into()) {
+        let lines = self.kinds().filter(|(_, kind)| *kind == Field::ContentLength);
+        for (line, _) in lines.take(self.count(Field::ContentLength).into()) {
             for value in line.value.split(|byte| *byte == b',') {
                 let length = decimal(value.trim_ascii()).ok_or(BadMessage::new("Content-Length is not a number"))?;
                 if agreed.replace(length).is_some_and(|other| other != length) {
@@ -152,7 +171,7 @@ impl<'a> Fields<'a> {
 
     /// The lines that travel on, apart from framing, which the next hop gets anew.
     pub(crate) fn end_to_end(&self) -> impl Iterator<Item = (&'a Header<'a>, Field)> + '_ {
-        self.lines.iter().map(|line| (line, kind(line.name))).filter(|(line, kind)| match kind {
+        self.kinds().filter(|(line, kind)| match kind {
             Field::Other | Field::Expect => !self.nominates || !self.is_nominated(line.name),
             Field::Host | Field::ContentLength => true,
             Field::TransferEncoding

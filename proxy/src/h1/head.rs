@@ -15,7 +15,7 @@ use super::fields::Fields;
 
 /// Largest head accepted.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Most header lines of a head.
+/// Most header lines of a head. [`Fields`] has a bit for each.
 const FIELDS_MAX: usize = 128;
 
 /// How long a body is, as its head says (RFC 9112 §6.3).

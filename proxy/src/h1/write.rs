@@ -20,14 +20,9 @@ pub(crate) fn request(
 ) {
     // The end of a tunnel is not for a rule to move: it would be named twice, and differently.
     let tunnel = target.authority.filter(|_| head.facts.switch == Switch::Connect);
-    for part in [head.method, " ", tunnel.or(changes.path).unwrap_or(path)] {
-        out.extend(part.as_bytes());
-    }
-    if let Some(query) = target.query {
-        out.extend(b"?");
-        out.extend(query.as_bytes());
-    }
-    out.extend(b" HTTP/1.1\r\n");
+    let path = tunnel.or(changes.path).unwrap_or(path);
+    let (mark, query) = target.query.map_or(("", ""), |query| ("?", query));
+    extend(out, [head.method, " ", path, mark, query, " HTTP/1.1\r\n"].map(str::as_bytes));
     let authority = tunnel.or(changes.authority.map(Authority::as_str)).or(target.authority);
     match authority {
         Some(authority) => line(out, "host", authority.as_bytes()),
@@ -141,12 +136,22 @@ fn finish(out: &mut Buffer, manner: Manner) {
 }
 
 fn status_line(out: &mut Buffer, status: u16, reason: &str) {
-    out.extend(b"HTTP/1.1 ");
+    let mut start = *b"HTTP/1.1 000 ";
     let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + (digit % 10) as u8);
-    out.extend(&digits);
-    out.extend(b" ");
-    out.extend(reason.as_bytes());
-    out.extend(b"\r\n");
+    start[9..12].copy_from_slice(&digits);
+    extend(out, [&start, reason.as_bytes(), b"\r\n"]);
+}
+
+/// Appends these one behind the other, which asks for room once.
+fn extend<const PARTS: usize>(out: &mut Buffer, parts: [&[u8]; PARTS]) {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut space = &mut out.space(length)[..length];
+    for part in parts {
+        let (here, rest) = space.split_at_mut(part.len());
+        here.copy_from_slice(part);
+        space = rest;
+    }
+    out.advance(length);
 }
 
 fn line(out: &mut Buffer, name: &str, value: &[u8]) {

@@ -125,3 +125,17 @@ fn trailers_cannot_say_what_only_a_head_may() {
         assert_eq!(Fields::classify(&lines).expect("readable").trailers().count(), 1, "{name}");
     }
 }
+
+#[test]
+fn the_last_of_many_lines_is_known_too() {
+    for at in [0, 1, 63, 64, 127] {
+        let mut text = [("x-other", "1"); 128];
+        text[at] = ("Content-Length", "7");
+        let lines = lines(&text);
+        let fields = Fields::classify(&lines).expect("readable");
+        assert_eq!(fields.first(Field::ContentLength), Some(b"7".as_slice()), "{at}");
+        assert_eq!(fields.content_length(), Ok(Some(7)), "{at}");
+        let kinds: Vec<_> = fields.end_to_end().map(|(_, kind)| kind).collect();
+        assert_eq!(kinds.iter().position(|kind| *kind != Field::Other), Some(at));
+    }
+}
