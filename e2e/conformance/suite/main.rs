@@ -8,6 +8,7 @@ mod faces;
 mod grpc_interop;
 mod h2spec;
 mod hostile;
+mod hostile_http1;
 mod sni;
 mod undeclared;
 
@@ -23,6 +24,7 @@ const TESTS: &[Test] = &[
     Test { name: "sni", run: sni::run },
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
+    Test { name: "hostile-http1", run: hostile_http1::run },
     Test { name: "grpc-interop", run: grpc_interop::run },
 ];
 

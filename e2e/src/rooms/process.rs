@@ -3,6 +3,7 @@
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The unit of /proc/stat: `USER_HZ` is 100 on every architecture Rust and the peers run on.
 const TICK_NS: u64 = 10_000_000;
@@ -45,6 +46,12 @@ pub fn cpu_ns(roots: &[i32]) -> u64 {
         .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok())
         .flat_map(|tasks| tasks.flatten());
     tasks.filter_map(|task| first_number(&fs::read_to_string(task.path().join("schedstat")).ok()?)).sum()
+}
+
+/// Nanoseconds on a CPU of the calling thread.
+pub fn own_thread_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
 }
 
 /// Memory of these processes and their descendants.

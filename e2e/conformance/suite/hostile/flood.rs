@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::time::{ClockId, clock_gettime};
 use tulle_conformance::Pod;
 use tulle_conformance::frames::{Frames, GOAWAY, PREFACE, settings};
 use tulle_e2e::rooms::process;
@@ -83,12 +82,12 @@ impl Flood<'_> {
         let before = (process::cpu_ns(&[sidecar]), process::memory(&[sidecar]).resident);
         let mut cost = self.from.run(|| {
             let start = Instant::now();
-            let began = own_cpu_ns();
+            let began = process::own_thread_ns();
             let mut cost = Cost::default();
             while start.elapsed() < self.duration {
                 self.connection(&opening, &bursts, &mut cost)?;
             }
-            cost.attacker_ns = own_cpu_ns() - began;
+            cost.attacker_ns = process::own_thread_ns() - began;
             Ok(cost)
         })?;
         cost.sidecar_ns = process::cpu_ns(&[sidecar]) - before.0;
@@ -164,10 +163,4 @@ fn read(stream: &mut TcpStream, frames: &mut Frames, cost: &mut Cost) -> bool {
             return true;
         }
     }
-}
-
-/// CPU time of this thread.
-fn own_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
 }

@@ -1,0 +1,79 @@
+//! A well-behaved caller beside an attack: one request after the other on one connection, each answered in full.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use tulle_conformance::Pod;
+
+/// Longest wait for an answer, beside an attacker that may have one of two CPUs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(super) struct Bystander {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Served>>,
+}
+
+/// What it saw.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    pub(super) requests: u32,
+    pub(super) slowest: Duration,
+}
+
+impl Bystander {
+    /// Begins, after a first answer.
+    pub(super) fn start(from: &Pod, address: SocketAddr) -> Result<Self> {
+        let stream = from.run(|| Ok(TcpStream::connect_timeout(&address, PATIENCE)?))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        let (mut stream, mut served) = (BufReader::new(stream), Served::default());
+        ask(&mut stream, &mut served)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !asked.load(Ordering::Relaxed) {
+                ask(&mut stream, &mut served)?;
+            }
+            Ok(served)
+        });
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it.
+    pub(super) fn stop(self) -> Result<Served> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("the bystander panicked"))?
+    }
+}
+
+fn ask(stream: &mut BufReader<TcpStream>, served: &mut Served) -> Result<()> {
+    let (own, start) = (format!("/{}", served.requests), Instant::now());
+    write!(stream.get_mut(), "GET {own} HTTP/1.1\r\nhost: web\r\n\r\n")?;
+    let (mut length, mut status) = (0, String::new());
+    stream.read_line(&mut status).with_context(|| format!("request {own}"))?;
+    ensure!(status.starts_with("HTTP/1.1 200 "), "request {own} was answered {status:?}");
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            length = value.trim().parse()?;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).with_context(|| format!("request {own}"))?;
+    // The echo names the path: an answer to somebody else's request shows.
+    ensure!(String::from_utf8_lossy(&body).contains(&format!("{own:?}")), "request {own} got another's answer");
+    served.requests += 1;
+    served.slowest = served.slowest.max(start.elapsed());
+    Ok(())
+}
