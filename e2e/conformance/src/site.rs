@@ -28,15 +28,28 @@ const START: Duration = Duration::from_secs(30);
 /// To an address in a namespace of ours.
 const CONNECT: Duration = Duration::from_secs(1);
 
+/// What a pod is to the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has a sidecar.
+    Meshed,
+    /// It has none.
+    Unmeshed,
+    /// It is no pod: a machine outside the cluster, which the API knows nothing of.
+    Outside,
+}
+
 /// What to build.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Name, app, whether it has a sidecar.
-    pods: Vec<(String, String, bool)>,
-    /// Name, app, ports.
-    services: Vec<(String, String, Vec<ServicePort>)>,
+    /// Name, app, what it is to the mesh.
+    pods: Vec<(String, String, Standing)>,
+    /// Name, app, ports, whether it has addresses.
+    services: Vec<(String, String, Vec<ServicePort>, bool)>,
     rules: Vec<Value>,
     variables: Vec<(&'static str, String)>,
+    /// Variables that hold the URL of a pod's port.
+    urls: Vec<(&'static str, String, u16)>,
 }
 
 impl Plan {
@@ -55,20 +68,36 @@ impl Plan {
         self.pod(name, name, false)
     }
 
+    /// A machine outside the cluster.
+    pub fn outside(mut self, name: &str) -> Self {
+        self.pods.push((name.to_owned(), name.to_owned(), Standing::Outside));
+        self
+    }
+
     /// One of several pods of an app.
     pub fn pod(mut self, name: &str, app: &str, meshed: bool) -> Self {
-        self.pods.push((name.to_owned(), app.to_owned(), meshed));
+        let standing = if meshed { Standing::Meshed } else { Standing::Unmeshed };
+        self.pods.push((name.to_owned(), app.to_owned(), standing));
         self
     }
 
     /// A Service of an app's pods: its ports by number and, where declared, protocol.
-    pub fn service(mut self, name: &str, app: &str, ports: &[(u16, Option<&str>)]) -> Self {
+    pub fn service(self, name: &str, app: &str, ports: &[(u16, Option<&str>)]) -> Self {
+        self.serving(name, app, ports, true)
+    }
+
+    /// The same without addresses of its own: its name stands for those of its pods.
+    pub fn headless(self, name: &str, app: &str, ports: &[(u16, Option<&str>)]) -> Self {
+        self.serving(name, app, ports, false)
+    }
+
+    fn serving(mut self, name: &str, app: &str, ports: &[(u16, Option<&str>)], addressed: bool) -> Self {
         let port = |(number, protocol): &(u16, Option<&str>)| ServicePort {
             name: format!("port-{number}"),
             number: *number,
             protocol: protocol.map(str::to_owned),
         };
-        self.services.push((name.to_owned(), app.to_owned(), ports.iter().map(port).collect()));
+        self.services.push((name.to_owned(), app.to_owned(), ports.iter().map(port).collect(), addressed));
         self
     }
 
@@ -81,6 +110,12 @@ impl Plan {
     /// A variable of all sidecars.
     pub fn variable(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    /// A variable of all sidecars that holds the URL of a pod's port.
+    pub fn url(mut self, name: &'static str, pod: &str, port: u16) -> Self {
+        self.urls.push((name, pod.to_owned(), port));
         self
     }
 }
@@ -100,33 +135,39 @@ impl<'a> Site<'a> {
         let namespace = format!("{}-{number}", context.test);
         let folder = context.folder().join(number.to_string());
         let mut pods = BTreeMap::new();
-        for (index, (name, app, meshed)) in (1..).zip(&plan.pods) {
+        for (index, (name, app, standing)) in (1..).zip(&plan.pods) {
+            let net = if *standing == Standing::Outside { &OUTSIDE } else { &PODS };
             let workload = Workload {
                 name: name.clone(),
                 app: app.clone(),
-                addresses: pod_addresses(number, index),
-                meshed: *meshed,
+                addresses: net.addresses(number, index),
+                meshed: *standing == Standing::Meshed,
             };
             let room = ground.building.room()?;
             wire(&ground.hub, &room, &format!("p{number}x{index}"), &workload.addresses)?;
-            pods.insert(
-                name.clone(),
-                Pod { room, workload, folder: folder.clone(), sidecar: None, programs: Mutex::default() },
-            );
+            let (folder, known) = (folder.clone(), *standing != Standing::Outside);
+            let pod = Pod { room, workload, known, folder, sidecar: None, programs: Mutex::default() };
+            pods.insert(name.clone(), pod);
         }
         let services: BTreeMap<_, _> = (1..)
             .zip(&plan.services)
-            .map(|(index, (name, app, ports))| {
+            .map(|(index, (name, app, ports, addressed))| {
                 let (app, ports) = (app.clone(), ports.clone());
-                (name.clone(), Service { name: name.clone(), app, addresses: service_addresses(number, index), ports })
+                let addresses = if *addressed { service_addresses(number, index) } else { Vec::new() };
+                (name.clone(), Service { name: name.clone(), app, addresses, ports })
             })
             .collect();
         let mut site = Self { ground, namespace, pods, services };
-        let workloads: Vec<_> = site.pods.values().map(|pod| pod.workload.clone()).collect();
+        let known = site.pods.values().filter(|pod| pod.known);
+        let workloads: Vec<_> = known.map(|pod| pod.workload.clone()).collect();
         let services: Vec<_> = site.services.values().cloned().collect();
         objects::register(&ground.plane, &site.namespace, &workloads, &services, &plan.rules)?;
+        let mut variables = plan.variables.clone();
+        for (name, pod, port) in &plan.urls {
+            variables.push((name, format!("http://{}", site.pod(pod)?.at(*port))));
+        }
         for pod in site.pods.values_mut().filter(|pod| pod.workload.meshed) {
-            pod.start_sidecar(ground, &site.namespace, &plan.variables)?;
+            pod.start_sidecar(ground, &site.namespace, &variables)?;
         }
         site.pods.values_mut().try_for_each(Pod::wait_for_sidecar)?;
         Ok(site)
@@ -169,6 +210,8 @@ impl<'a> Site<'a> {
 pub struct Pod {
     room: Room,
     workload: Workload,
+    /// Whether the API knows of it.
+    known: bool,
     folder: PathBuf,
     sidecar: Option<Program>,
     programs: Mutex<Vec<Program>>,
@@ -258,18 +301,39 @@ fn wire(hub: &Room, room: &Room, name: &str, addresses: &[IpAddr]) -> Result<()>
     .context("cannot connect a pod to the hub")?;
     let mut script = "link set lo up\nlink set eth0 up\n".to_owned();
     for address in addresses {
-        // The default routes lead nowhere: capture wants packets to anywhere to have a way out at all.
         script += &match address {
-            IpAddr::V4(_) => format!("address add {address}/16 dev eth0\nroute add default via {HUB}\n"),
-            IpAddr::V6(_) => format!("address add {address}/64 dev eth0 nodad\nroute add default via {HUB_V6}\n"),
+            IpAddr::V4(_) => format!("address add {address}/32 dev eth0\n"),
+            IpAddr::V6(_) => format!("address add {address}/128 dev eth0 nodad\n"),
         };
     }
+    // All are on one wire. The default routes lead nowhere: capture wants packets to anywhere to have a way out at all.
+    for net in [&PODS, &OUTSIDE] {
+        script += &format!("route add {}/16 dev eth0\nroute add {}/64 dev eth0\n", net.v4(0, 0), net.v6(0, 0));
+    }
+    script += &format!("route add default via {HUB}\nroute add default via {HUB_V6}\n");
     room.ip(&script).context("cannot give a pod its addresses")
 }
 
-fn pod_addresses(site: u8, index: u8) -> Vec<IpAddr> {
-    let v6 = Ipv6Addr::new(0xfd00, 0x200, 0, 0, 0, 0, site.into(), index.into());
-    vec![Ipv4Addr::new(10, 200, site, index).into(), v6.into()]
+/// A network of each family: two bytes, and four groups.
+struct Net([u8; 2], [u16; 4]);
+
+const PODS: Net = Net([10, 200], [0xfd00, 0x200, 0, 0]);
+/// No network of the cluster: of those for benchmarks (RFC 2544) and documentation (RFC 3849).
+const OUTSIDE: Net = Net([198, 19], [0x2001, 0xdb8, 5, 0]);
+
+impl Net {
+    fn v4(&self, site: u8, index: u8) -> Ipv4Addr {
+        Ipv4Addr::new(self.0[0], self.0[1], site, index)
+    }
+
+    fn v6(&self, site: u8, index: u8) -> Ipv6Addr {
+        let [a, b, c, d] = self.1;
+        Ipv6Addr::new(a, b, c, d, 0, 0, site.into(), index.into())
+    }
+
+    fn addresses(&self, site: u8, index: u8) -> Vec<IpAddr> {
+        vec![self.v4(site, index).into(), self.v6(site, index).into()]
+    }
 }
 
 fn service_addresses(site: u8, index: u8) -> Vec<IpAddr> {

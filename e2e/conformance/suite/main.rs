@@ -9,6 +9,7 @@ mod grpc_interop;
 mod h2spec;
 mod hostile;
 mod hostile_http1;
+mod matrix;
 mod sni;
 mod undeclared;
 
@@ -19,6 +20,7 @@ use tulle_conformance::{Test, runner};
 /// All of them, in order.
 const TESTS: &[Test] = &[
     Test { name: "faces", run: faces::run },
+    Test { name: "matrix", run: matrix::run },
     Test { name: "clients", run: clients::run },
     Test { name: "undeclared", run: undeclared::run },
     Test { name: "sni", run: sni::run },
