@@ -181,6 +181,18 @@ pub const NATS: Component = Component {
     cold: Duration::from_secs(45),
 };
 
+/// Both ends of WebSocket on gorilla's library.
+pub const WEBSOCKET: Component = Component {
+    folder: "websocket",
+    names_version: "github.com/gorilla/websocket",
+    packages: &["."],
+    links: &[],
+    flags: &[],
+    stamps: &[],
+    cgo: false,
+    cold: Duration::from_secs(10),
+};
+
 /// Those of a cluster, the longest build first.
 pub const ALL: &[Component] = &[KUBERNETES, HELM, COREDNS, CONTAINERD, RUNC, CNI, PAUSE];
 

@@ -64,6 +64,7 @@ pub const STOCK: &[Package] = &[
     package("openjdk-17-jdk-headless", "javac"),
     package("python3", "/usr/bin/python3"),
     package("python3-httpx", "/usr/lib/python3/dist-packages/httpx/__init__.py"),
+    package("python3-websockets", "/usr/lib/python3/dist-packages/websockets/__init__.py"),
     package("python3-h2", "/usr/lib/python3/dist-packages/h2/__init__.py"),
 ];
 

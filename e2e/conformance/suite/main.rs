@@ -12,6 +12,7 @@ mod hostile_http1;
 mod matrix;
 mod sni;
 mod undeclared;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ const TESTS: &[Test] = &[
     Test { name: "clients", run: clients::run },
     Test { name: "undeclared", run: undeclared::run },
     Test { name: "sni", run: sni::run },
+    Test { name: "websocket", run: websocket::run },
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
     Test { name: "hostile-http1", run: hostile_http1::run },
