@@ -181,6 +181,18 @@ pub const NATS: Component = Component {
     cold: Duration::from_secs(45),
 };
 
+/// A collector of spans on the messages that OpenTelemetry publishes.
+pub const COLLECTOR: Component = Component {
+    folder: "collector",
+    names_version: "go.opentelemetry.io/proto/otlp",
+    packages: &["."],
+    links: &[],
+    flags: &[],
+    stamps: &[],
+    cgo: false,
+    cold: Duration::from_secs(40),
+};
+
 /// Both ends of WebSocket on gorilla's library.
 pub const WEBSOCKET: Component = Component {
     folder: "websocket",

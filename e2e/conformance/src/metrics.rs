@@ -21,6 +21,12 @@ impl Metrics {
         Ok(Self(String::from_utf8_lossy(&answer.body).into_owned()))
     }
 
+    /// Value of a metric without labels; `None`: there is none.
+    pub fn plain(&self, name: &str) -> Option<f64> {
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.split(' ').next()?.parse().ok();
+        self.0.lines().find_map(value)
+    }
+
     /// Sum of the series of a metric that have all of these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let value = |line: &str| {
@@ -39,10 +45,11 @@ mod tests {
 
     #[test]
     fn series_are_chosen_by_name_and_labels() {
-        let text = "# TYPE a counter\na_total{b=\"1\",c=\"x\"} 3\na_total{b=\"2\",c=\"x\"} 4\nab_total{b=\"1\"} 5\n";
+        let text = "# TYPE a counter\na_total{b=\"1\",c=\"x\"} 3\na_total{b=\"2\",c=\"x\"} 4\nab_total{b=\"1\"} 5\nd_total 6\n";
         let metrics = Metrics(text.to_owned());
         assert_eq!(metrics.sum("a_total", &[("c", "x")]), 7.0);
         assert_eq!(metrics.sum("a_total", &[("b", "2"), ("c", "x")]), 4.0);
         assert_eq!(metrics.sum("a_total", &[("c", "y")]), 0.0);
+        assert_eq!((metrics.plain("d_total"), metrics.plain("a_total"), metrics.plain("d")), (Some(6.0), None, None));
     }
 }

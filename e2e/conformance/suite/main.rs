@@ -11,6 +11,7 @@ mod hostile;
 mod hostile_http1;
 mod matrix;
 mod sni;
+mod tracing;
 mod undeclared;
 mod websocket;
 
@@ -26,6 +27,7 @@ const TESTS: &[Test] = &[
     Test { name: "undeclared", run: undeclared::run },
     Test { name: "sni", run: sni::run },
     Test { name: "websocket", run: websocket::run },
+    Test { name: "tracing", run: tracing::run },
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
     Test { name: "hostile-http1", run: hostile_http1::run },
