@@ -24,7 +24,7 @@ use tulle_core::sidecar::OWN_PORTS;
 
 use crate::access_log::Line;
 use crate::error::Failure;
-use crate::http::sniff::{peek_until, peek_within};
+use crate::http::sniff::{PEEK_BYTES, peek_until, peek_within};
 use crate::http::{Version, sniff};
 use crate::io::Stream;
 use crate::metrics::cells::HttpCells;
@@ -86,10 +86,9 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failur
     let opening = match peek_within(&stream, FIRST_BYTE, opening).await {
         Ok(Some(opening)) => opening,
         Ok(None) if authorize::mtls_mode(worker, dialled.port()) == MtlsMode::Strict => {
-            match timeout(HANDSHAKE, first_bytes(&stream)).await {
-                Ok(Ok(Some(opening))) => opening,
-                Ok(Ok(None) | Err(_)) => return Ok(()), // it has closed
-                Err(_) => return Err(Failure::new(Reason::HandshakeFailed, format!("{caller} called and was silent"))),
+            match first_bytes_in_time(&stream, caller).await? {
+                Some(opening) => opening,
+                None => return Ok(()),
             }
         }
         Ok(None) => return Box::pin(plain::silent(worker, dialled, caller, stream)).await,
@@ -124,6 +123,8 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
     match mesh_hello(bytes) {
         Hello::Tls(Some(_)) => Some(Opening::Mesh),
         Hello::Tls(None) => Some(Opening::Plain(sniff::Guess::Bytes)),
+        // A meshed hello is half as long, and no more can be seen of this one.
+        Hello::Incomplete if bytes.len() == PEEK_BYTES => Some(Opening::Plain(sniff::Guess::Bytes)),
         Hello::Incomplete => None,
         Hello::NotTls => Some(sniff::guess(bytes)).filter(|guess| *guess != sniff::Guess::Unknown).map(Opening::Plain),
     }
@@ -244,6 +245,14 @@ fn labels(worker: &Worker, dialled: SocketAddr, peer: Option<&SpiffeId>) -> Labe
 /// Waits for the first bytes for as long as the caller takes.
 async fn first_bytes(stream: &TcpStream) -> io::Result<Option<Opening>> {
     peek_until(stream, opening).await
+}
+
+/// The same where bytes are not allowed, so that no application's patience decides; `None`: it has closed.
+async fn first_bytes_in_time(stream: &TcpStream, caller: SocketAddr) -> Result<Option<Opening>, Failure> {
+    match timeout(HANDSHAKE, first_bytes(stream)).await {
+        Ok(opening) => Ok(opening.unwrap_or_default()),
+        Err(_) => Err(Failure::new(Reason::HandshakeFailed, format!("{caller} called and was silent"))),
+    }
 }
 
 #[cfg(test)]

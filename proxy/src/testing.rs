@@ -219,13 +219,14 @@ pub(crate) fn undeclared(application: SocketAddr) -> (Rc<Worker>, SocketAddr) {
     (worker, service)
 }
 
-/// A callee's proxy on the current local runtime, and where callers dial it: under STRICT.
-pub(crate) fn strict() -> (Rc<Worker>, SocketAddr) {
+/// A callee's proxy on the current local runtime, and where callers dial it: under STRICT, or where plaintext may come but bytes may not.
+pub(crate) fn wary(mode: MtlsMode) -> (Rc<Worker>, SocketAddr) {
     let listener = TcpListener::bind((CALLEE_IP, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{address}={address}")));
-    let mtls = Some(Mtls { mode: Some(MtlsMode::Strict), ports: BTreeMap::new() });
-    let policies = Arc::new(policies(mtls, None));
+    let mtls = Some(Mtls { mode: Some(mode), ports: BTreeMap::new() });
+    let nobody = Authorization { action: authz::Action::Allow, rules: Vec::new() };
+    let policies = Arc::new(policies(mtls, Some(nobody).filter(|_| mode == MtlsMode::Permissive)));
     let world = Snapshot { generation: 1, targets: HashMap::default(), policies };
     let tls = TestCa::new("test").context(CALLEE);
     let worker = Worker::new(shared(config, (tls, None), world), Arc::default());

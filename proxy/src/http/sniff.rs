@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::Version;
 
 /// Bytes looked at: a ClientHello with a post-quantum key share is 1.5–2 KiB.
-const PEEK_BYTES: usize = 4096;
+pub(crate) const PEEK_BYTES: usize = 4096;
 
 /// Beginning of HTTP/2 with prior knowledge (RFC 9113 §3.4). No HTTP/1 method is called `PRI`.
 const H2_PREFACE: &[u8] = b"PRI ";

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Connection, Opening, authorize, first_bytes, open};
+use super::{Connection, Opening, authorize, first_bytes, first_bytes_in_time, open};
 use crate::error::Failure;
 use crate::http::sniff::Guess;
 use crate::io::Stream;
@@ -27,9 +27,9 @@ pub(super) async fn silent(
     let connection = Connection::new(worker, dialled, caller, None);
     if authorize::connection(&connection).is_err() {
         // Bytes are not allowed; a meshed hello or an HTTP request may still be.
-        return match first_bytes(&stream).await {
-            Ok(Some(opening)) => open(worker, dialled, caller, stream, opening).await,
-            Ok(None) | Err(_) => Ok(()),
+        return match first_bytes_in_time(&stream, caller).await? {
+            Some(opening) => open(worker, dialled, caller, stream, opening).await,
+            None => Ok(()),
         };
     }
     let mut application = worker.upstream(dialled, Way::Local).tcp(&worker.shared.tls, &[]).await?;

@@ -1,7 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::testing::{future_bytes, strict};
+use crate::testing::{future_bytes, wary};
 
 #[test]
 fn an_idle_connection_costs_little_memory() {
@@ -11,15 +11,29 @@ fn an_idle_connection_costs_little_memory() {
 }
 
 #[tokio::test(flavor = "local")]
-async fn a_silent_caller_under_strict_is_closed_in_the_end_and_counted_unless_it_closes_first() {
+async fn a_silent_caller_who_may_not_send_bytes_is_closed_in_the_end_and_counted_unless_it_closes_first() {
     for closes in [true, false] {
-        let (worker, address) = strict();
-        let mut caller = TcpStream::connect(address).await.unwrap();
-        if closes {
-            caller.shutdown().await.unwrap();
-        }
-        let ended = timeout(2 * HANDSHAKE, caller.read(&mut [0; 1])).await.expect("within the deadline");
-        assert_eq!(ended.unwrap(), 0);
-        assert_eq!(worker.metrics.lock().refusals.len(), usize::from(!closes));
+        tokio::join!(is_silent(MtlsMode::Strict, closes), is_silent(MtlsMode::Permissive, closes));
     }
+}
+
+async fn is_silent(mode: MtlsMode, closes: bool) {
+    let (worker, address) = wary(mode);
+    let mut caller = TcpStream::connect(address).await.unwrap();
+    if closes {
+        caller.shutdown().await.unwrap();
+    }
+    let ended = timeout(2 * HANDSHAKE, caller.read(&mut [0; 1])).await.expect("within the deadline");
+    assert_eq!(ended.unwrap(), 0, "{mode:?}");
+    assert_eq!(worker.metrics.lock().refusals.len(), usize::from(!closes), "{mode:?}");
+}
+
+#[test]
+fn a_hello_is_waited_for_as_long_as_more_of_it_can_be_seen() {
+    // Heads of a record of 16 KiB and of a ClientHello in it (RFC 8446 sections 5.1 and 4), TLS 1.2.
+    let mut hello = vec![22, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc, 3, 3];
+    hello.resize(PEEK_BYTES - 1, 7);
+    assert!(opening(&hello).is_none());
+    hello.push(7);
+    assert!(matches!(opening(&hello), Some(Opening::Plain(sniff::Guess::Bytes))));
 }
