@@ -110,17 +110,19 @@ async fn a_reader_that_does_not_read_stops_the_sender() {
         async move {
             end.head().await;
             end.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {HUGE}\r\n\r\n")).await;
-            report.send(write_until_it_stalls(&mut end.stream).await).await.unwrap();
+            let held = write_until_it_stalls(&mut end.stream).await;
+            // It goes on: an answer that breaks off may lose what was under way.
+            report.send((held, end)).await.unwrap();
         }
     });
     let mesh = Mesh::new(&[app.await], None);
     let mut caller = End::dial(mesh.service).await;
     caller.send("GET / HTTP/1.1\r\nHost: web\r\n\r\n").await;
-    let held = soon(reported.recv()).await.unwrap();
+    let (held, _end) = soon(reported.recv()).await.unwrap();
     assert!(held < HELD_MAX, "{held} bytes are under way");
-    // The way is free again when it is read; nothing was lost or doubled.
+    // The way is free again when it is read; nothing was lost.
     caller.head().await;
-    assert!(caller.rest().await.len() as u64 >= held - 1);
+    caller.bytes(held.try_into().unwrap()).await;
 }
 
 #[tokio::test]
