@@ -195,13 +195,14 @@ fn flood(flood: &Flood<'_>) -> Result<Vec<String>> {
     let served = bystander.stop().context("beside it")?;
     let answer = match (face.kind, attack.manner) {
         // Who never reads does not see that.
-        (Kind::Strict, manner) if attack.whole_head && manner != Manner::Deaf => Answer::Refused(403),
+        (Kind::Strict, Manner::Deaf) => Answer::Endured,
+        (Kind::Strict, _) if attack.whole_head => Answer::Refused(403),
         _ => attack.answer,
     };
     let ended = match answer {
         Answer::Refused(status) => cost.statuses.iter().eq([&status]) && cost.ended == cost.connections,
         Answer::End => cost.ended == cost.connections,
-        Answer::Wanted => true,
+        Answer::Endured | Answer::Wanted => true,
     };
     let checks = [
         (served.slowest < SLOWEST, format!("a bystander waited {:?} of {} requests", served.slowest, served.requests)),

@@ -3,8 +3,10 @@
 //! A body of known length is passed on from where it was read. Chunks are decoded and coded again, so that nothing of the sender's
 //! framing reaches the next reader. While a request may have to be sent again, everything written of it is kept.
 
+mod chunk;
+
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::task::{Context, Poll};
 
 use tulle_core::codes::Reason;
@@ -15,6 +17,7 @@ use super::fields::Fields;
 use super::head::{Framing, has_bare_line_feed};
 use super::wire::Wire;
 use crate::buffer::Buffer;
+use chunk::Chunk;
 
 /// Most of a request that is kept for another attempt.
 const REPLAY_BYTES_MAX: usize = 64 * 1024;
@@ -242,6 +245,23 @@ impl Message {
     /// Codes input into `out`; whether there was anything to code.
     fn code(&mut self, from: &mut Wire) -> Result<bool, BadMessage> {
         let before = self.out.len();
+        let mut chunk = None;
+        let gathered = self.gather(from, before, &mut chunk);
+        // Whatever follows: what the head of an open chunk says is not true yet.
+        if let Some(chunk) = chunk {
+            chunk.end(&mut self.out);
+        }
+        gathered?;
+        let coded = self.out.len() > before;
+        if self.kept && self.out.len() > REPLAY_BYTES_MAX {
+            self.kept = false;
+            self.out.consume(std::mem::take(&mut self.written));
+        }
+        Ok(coded)
+    }
+
+    /// Codes input until enough has come together; data goes into `chunk`, which may stay open.
+    fn gather(&mut self, from: &mut Wire, before: usize, chunk: &mut Option<Chunk>) -> Result<(), BadMessage> {
         while !self.is_read() && !from.input.is_empty() && self.out.len() - before < GATHERED_BYTES {
             let (skip, data) = match &mut self.source {
                 Source::Length(left) => {
@@ -258,6 +278,9 @@ impl Message {
                     }
                     (skip, Piece::End(trailers)) => {
                         from.input.consume(skip);
+                        if let Some(chunk) = chunk.take() {
+                            chunk.end(&mut self.out);
+                        }
                         self.end(&from.input.filled()[..trailers])?;
                         from.input.consume(trailers);
                         break;
@@ -266,29 +289,17 @@ impl Message {
                 Source::Done => break,
             };
             from.input.consume(skip);
-            self.put(&from.input.filled()[..data]);
+            if self.chunks && data > 0 && chunk.is_none() {
+                *chunk = Some(Chunk::begin(&mut self.out, data));
+            }
+            self.out.extend(&from.input.filled()[..data]);
             from.input.consume(data);
             self.passed += data as u64;
             if matches!(self.source, Source::Length(0)) {
                 self.source = Source::Done;
             }
         }
-        let coded = self.out.len() > before;
-        if self.kept && self.out.len() > REPLAY_BYTES_MAX {
-            self.kept = false;
-            self.out.consume(std::mem::take(&mut self.written));
-        }
-        Ok(coded)
-    }
-
-    fn put(&mut self, data: &[u8]) {
-        if self.chunks && !data.is_empty() {
-            self.line(format_args!("{:x}\r\n", data.len()));
-        }
-        self.out.extend(data);
-        if self.chunks && !data.is_empty() {
-            self.out.extend(b"\r\n");
-        }
+        Ok(())
     }
 
     /// The last chunk and the trailers. A receiver without chunks gets no trailers: it has no place for them.
@@ -329,15 +340,6 @@ impl Message {
             self.out.extend(b"0\r\n\r\n");
         }
         Ok(())
-    }
-
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        let mut space = self.out.space(32);
-        let room = space.len();
-        // 16 digits and a line end fit.
-        let _ = space.write_fmt(text);
-        let count = room - space.len();
-        self.out.advance(count);
     }
 }
 

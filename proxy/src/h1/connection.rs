@@ -27,6 +27,10 @@ pub(crate) trait Role: Admission {
     /// How long a caller may be silent between requests. `None`: it is the application of this very pod, and may take any time.
     const IDLE_LIMIT: Option<Duration>;
 
+    /// Whether a caller that may not call is told so once, and its connection ends.
+    fn is_done_with_refused(&self) -> bool {
+        false
+    }
     /// What stands in for the `Host` a caller of HTTP/1.0 did not send.
     fn dialled(&self) -> std::net::SocketAddr;
     /// Sends the request on and waits for the head of the answer.
@@ -122,7 +126,10 @@ async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R>, drain: &
                 }
             }
         }
-        Err(reply) => reply,
+        Err(reply) => {
+            exchange.last |= role.is_done_with_refused();
+            reply
+        }
     };
     let answer = role.reply(record, reply);
     reply_at_once(exchange, &answer).await

@@ -40,6 +40,11 @@ impl Role for Inbound<'_> {
     /// Twice what callers' pools keep an idle connection, so that the caller closes first.
     const IDLE_LIMIT: Option<Duration> = Some(Duration::from_secs(90));
 
+    /// Nobody in particular may send thousands of requests at the cost of one write, each of which is to be judged and counted.
+    fn is_done_with_refused(&self) -> bool {
+        self.connection.peer.is_none()
+    }
+
     fn dialled(&self) -> SocketAddr {
         self.connection.dialled
     }

@@ -1,6 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::h1::testing::End;
 use crate::testing::{future_bytes, wary};
 
 #[test]
@@ -36,4 +37,17 @@ fn a_hello_is_waited_for_as_long_as_more_of_it_can_be_seen() {
     assert!(opening(&hello).is_none());
     hello.push(7);
     assert!(matches!(opening(&hello), Some(Opening::Plain(sniff::Guess::Bytes))));
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_caller_in_plaintext_who_may_not_call_is_told_once() {
+    let (worker, address) = wary(MtlsMode::Strict);
+    let mut caller = End::dial(address).await;
+    caller.send("GET / HTTP/1.1\r\nHost: web\r\n\r\n".repeat(1000)).await;
+    let head = caller.head().await;
+    assert!(head.starts_with("HTTP/1.1 403") && head.contains("connection: close\r\n"), "{head}");
+    let rest = String::from_utf8(caller.rest().await).unwrap();
+    assert!(!rest.contains("HTTP/1.1"), "{rest}");
+    let refused: u64 = worker.metrics.lock().refusals.values().map(|count| count.get()).sum();
+    assert_eq!(refused, 1);
 }

@@ -10,6 +10,8 @@ pub(super) enum Answer {
     Refused(u16),
     /// The end of the connection, with or without a word.
     End,
+    /// Nothing has to end, as long as it costs little.
+    Endured,
     /// Nothing has to end, as long as it costs little memory and nobody else their answers: an application wants each of these requests, and
     /// their work is its own.
     Wanted,
