@@ -1,9 +1,9 @@
-//! A well-behaved caller beside an attack: one request after the other on one connection, each answered in full.
+//! A well-behaved caller beside an attack: one request after the other on one connection, each answered in full. It asks seldom enough to
+//! cost the sidecar nothing that would be taken for the attack's.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,13 @@ use tulle_conformance::Pod;
 /// Longest wait for an answer, beside an attacker that may have one of two CPUs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// From an answer to the next request.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// See the module.
 pub(super) struct Bystander {
-    stop: Arc<AtomicBool>,
+    /// Ends it when it is dropped.
+    stop: Sender<()>,
     thread: JoinHandle<Result<Served>>,
 }
 
@@ -34,10 +38,9 @@ impl Bystander {
         stream.set_nodelay(true)?;
         let (mut stream, mut served) = (BufReader::new(stream), Served::default());
         ask(&mut stream, &mut served)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
+        let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || {
-            while !asked.load(Ordering::Relaxed) {
+            while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 ask(&mut stream, &mut served)?;
             }
             Ok(served)
@@ -47,7 +50,7 @@ impl Bystander {
 
     /// Ends it.
     pub(super) fn stop(self) -> Result<Served> {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop);
         self.thread.join().map_err(|_| anyhow!("the bystander panicked"))?
     }
 }
