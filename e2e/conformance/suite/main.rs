@@ -8,7 +8,6 @@ mod faces;
 mod grpc_interop;
 mod h2spec;
 mod hostile;
-mod hostile_http1;
 mod matrix;
 mod sni;
 mod tracing;
@@ -30,7 +29,6 @@ const TESTS: &[Test] = &[
     Test { name: "tracing", run: tracing::run },
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
-    Test { name: "hostile-http1", run: hostile_http1::run },
     Test { name: "grpc-interop", run: grpc_interop::run },
 ];
 
