@@ -33,13 +33,23 @@ pub struct Component {
     pub cold: Duration,
 }
 
+/// A module that is one program in Go alone.
+const PLAIN: Component = Component {
+    folder: "",
+    names_version: "",
+    packages: &["."],
+    links: &[],
+    flags: &[],
+    stamps: &[],
+    cgo: false,
+    cold: Duration::ZERO,
+};
+
 /// etcd and all of Kubernetes as one multi-call program.
 pub const KUBERNETES: Component = Component {
     folder: "kube",
     names_version: "k8s.io/kubernetes",
-    packages: &["."],
     links: &["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"],
-    flags: &[],
     // Charts ask the API server for its version, and without these it says v0.0.0-master.
     stamps: &[
         "k8s.io/component-base/version.gitVersion={version}",
@@ -47,8 +57,8 @@ pub const KUBERNETES: Component = Component {
         "k8s.io/component-base/version.gitMinor={minor}",
         "k8s.io/client-go/pkg/version.gitVersion={version}",
     ],
-    cgo: false,
     cold: Duration::from_secs(350),
+    ..PLAIN
 };
 
 /// The container runtime, its shim and its command line.
@@ -60,11 +70,8 @@ pub const CONTAINERD: Component = Component {
         "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
         "github.com/containerd/containerd/v2/cmd/ctr",
     ],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(80),
+    ..PLAIN
 };
 
 /// The low-level runtime; with seccomp, because pods under the restricted profile ask for it.
@@ -72,11 +79,10 @@ pub const RUNC: Component = Component {
     folder: "runc",
     names_version: "github.com/opencontainers/runc",
     packages: &["github.com/opencontainers/runc"],
-    links: &[],
     flags: &["-tags=seccomp"],
-    stamps: &[],
     cgo: true,
     cold: Duration::from_secs(25),
+    ..PLAIN
 };
 
 /// Pod networking.
@@ -90,23 +96,16 @@ pub const CNI: Component = Component {
         "github.com/containernetworking/plugins/plugins/main/ptp",
         "github.com/containernetworking/plugins/plugins/meta/portmap",
     ],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(12),
+    ..PLAIN
 };
 
 /// Cluster DNS.
 pub const COREDNS: Component = Component {
     folder: "coredns",
     names_version: "github.com/coredns/coredns",
-    packages: &["."],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(90),
+    ..PLAIN
 };
 
 /// The chart installer.
@@ -114,35 +113,20 @@ pub const HELM: Component = Component {
     folder: "helm",
     names_version: "helm.sh/helm/v4",
     packages: &["helm.sh/helm/v4/cmd/helm"],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(100),
+    ..PLAIN
 };
 
 /// Process 1 of sandboxes and nodes; ours, so it has no version.
-pub const PAUSE: Component = Component {
-    folder: "pause",
-    names_version: "",
-    packages: &["."],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
-    cold: Duration::from_secs(2),
-};
+pub const PAUSE: Component = Component { folder: "pause", cold: Duration::from_secs(2), ..PLAIN };
 
 /// The conformance tests of HTTP/2.
 pub const H2SPEC: Component = Component {
     folder: "h2spec",
     names_version: "github.com/summerwind/h2spec",
     packages: &["github.com/summerwind/h2spec/cmd/h2spec"],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(30),
+    ..PLAIN
 };
 
 /// The official client and server of gRPC's interoperability tests.
@@ -150,59 +134,36 @@ pub const GRPC_INTEROP: Component = Component {
     folder: "grpc",
     names_version: "google.golang.org/grpc",
     packages: &["google.golang.org/grpc/interop/client", "google.golang.org/grpc/interop/server"],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(60),
+    ..PLAIN
 };
 
 /// A client on Go's own library; ours, so it has no version.
-pub const GO_CLIENT: Component = Component {
-    folder: "goclient",
-    names_version: "",
-    packages: &["."],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
-    cold: Duration::from_secs(10),
-};
+pub const GO_CLIENT: Component = Component { folder: "goclient", cold: Duration::from_secs(10), ..PLAIN };
 
 /// A server of NATS, and a client on its library for Go; the client is ours.
 pub const NATS: Component = Component {
     folder: "nats",
     names_version: "github.com/nats-io/nats-server/v2",
     packages: &[".", "github.com/nats-io/nats-server/v2"],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(45),
+    ..PLAIN
 };
 
 /// A collector of spans on the messages that OpenTelemetry publishes.
 pub const COLLECTOR: Component = Component {
     folder: "collector",
     names_version: "go.opentelemetry.io/proto/otlp",
-    packages: &["."],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(40),
+    ..PLAIN
 };
 
 /// Both ends of WebSocket on gorilla's library.
 pub const WEBSOCKET: Component = Component {
     folder: "websocket",
     names_version: "github.com/gorilla/websocket",
-    packages: &["."],
-    links: &[],
-    flags: &[],
-    stamps: &[],
-    cgo: false,
     cold: Duration::from_secs(10),
+    ..PLAIN
 };
 
 /// Those of a cluster, the longest build first.
