@@ -126,7 +126,7 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
         // A meshed hello is half as long, and no more can be seen of this one.
         Hello::Incomplete if bytes.len() == PEEK_BYTES => Some(Opening::Plain(sniff::Guess::Bytes)),
         Hello::Incomplete => None,
-        Hello::NotTls => Some(sniff::guess(bytes)).filter(|guess| *guess != sniff::Guess::Unknown).map(Opening::Plain),
+        Hello::NotTls => sniff::guess(bytes).map(Opening::Plain),
     }
 }
 

@@ -108,13 +108,9 @@ async fn target(worker: &Worker, dialled: SocketAddr) -> Result<Target, Failure>
 /// A declared HTTP port waits for its client, as long as that takes, and is never downgraded to bytes. What is neither version is refused
 /// in the declared one: by a status, or by the end of the connection (RFC 9113 §3.4).
 async fn declared_http(connection: Rc<Connection>, stream: TcpStream, declared: Version) -> Result<(), Failure> {
-    let decide = |bytes: &[u8]| match guess(bytes) {
-        Guess::Unknown => None,
-        Guess::Http(version) => Some(version),
-        Guess::Bytes => Some(declared),
-    };
-    match peek_until(&stream, decide).await {
-        Ok(Some(version)) => http(connection, stream, version).await,
+    match peek_until(&stream, guess).await {
+        Ok(Some(Guess::Http(version))) => http(connection, stream, version).await,
+        Ok(Some(Guess::Bytes)) => http(connection, stream, declared).await,
         Ok(None) | Err(_) => Ok(()),
     }
 }
@@ -124,10 +120,9 @@ async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Fai
     if connection.worker.greeters.contains(connection.dialled) {
         return Box::pin(silent::run(connection, stream)).await;
     }
-    let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
-    match peek_within(&stream, FIRST_BYTE, decide).await {
+    match peek_within(&stream, FIRST_BYTE, guess).await {
         Ok(Some(Guess::Http(version))) => http(connection, stream, version).await,
-        Ok(Some(_)) => bytes(&connection, stream).await,
+        Ok(Some(Guess::Bytes)) => bytes(&connection, stream).await,
         // Boxed: the greeting's buffer would lie in the future of every connection.
         Ok(None) => Box::pin(silent::run(connection, stream)).await,
         Err(_) => Ok(()),

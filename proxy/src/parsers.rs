@@ -23,9 +23,9 @@ pub enum Sniffed {
 /// Whether bytes begin HTTP.
 pub fn http(bytes: &[u8]) -> Sniffed {
     match guess(bytes) {
-        Guess::Unknown => Sniffed::Undecided,
-        Guess::Bytes => Sniffed::Not,
-        Guess::Http(version) => Sniffed::Is(version.as_str()),
+        None => Sniffed::Undecided,
+        Some(Guess::Bytes) => Sniffed::Not,
+        Some(Guess::Http(version)) => Sniffed::Is(version.as_str()),
     }
 }
 

@@ -22,24 +22,22 @@ const METHODS: [&[u8]; 9] =
 /// What the first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Guess {
-    /// Not enough bytes to tell.
-    Unknown,
     /// HTTP of this version.
     Http(Version),
     /// Anything else.
     Bytes,
 }
 
-/// Guesses from the bytes so far.
-pub(crate) fn guess(bytes: &[u8]) -> Guess {
+/// Guesses from the bytes so far; `None`: there are not enough to tell.
+pub(crate) fn guess(bytes: &[u8]) -> Option<Guess> {
     if bytes.starts_with(H2_PREFACE) {
-        return Guess::Http(Version::H2);
+        return Some(Guess::Http(Version::H2));
     }
     if METHODS.iter().any(|method| bytes.starts_with(method)) {
-        return Guess::Http(Version::H1);
+        return Some(Guess::Http(Version::H1));
     }
     let undecided = agree(H2_PREFACE, bytes) || METHODS.iter().any(|method| agree(method, bytes));
-    if undecided { Guess::Unknown } else { Guess::Bytes }
+    (!undecided).then_some(Guess::Bytes)
 }
 
 /// Whether `bytes` and `prefix` agree as far as both go.

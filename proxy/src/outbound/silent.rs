@@ -78,7 +78,7 @@ async fn first(connection: &Connection, client: &TcpStream, words: &mut [u8]) ->
         biased;
         guess = opening(client) => match guess {
             Guess::Http(version) => First::Http(version),
-            Guess::Bytes | Guess::Unknown => First::Client(connected),
+            Guess::Bytes => First::Client(connected),
         },
         read = connected.upstream.read(words) => match read {
             Ok(length) if length > 0 => First::Server(connected, length),
@@ -89,8 +89,7 @@ async fn first(connection: &Connection, client: &TcpStream, words: &mut [u8]) ->
 
 /// What the client says first. One that ends, or breaks, without a word says no HTTP.
 async fn opening(client: &TcpStream) -> Guess {
-    let decide = |bytes: &[u8]| Some(guess(bytes)).filter(|guess| *guess != Guess::Unknown);
-    peek_until(client, decide).await.ok().flatten().unwrap_or(Guess::Bytes)
+    peek_until(client, guess).await.ok().flatten().unwrap_or(Guess::Bytes)
 }
 
 #[cfg(test)]

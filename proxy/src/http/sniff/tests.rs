@@ -2,19 +2,19 @@ use super::*;
 
 #[test]
 fn first_bytes_tell_the_protocol() {
-    let table: [(&[u8], Guess); 12] = [
-        (b"", Guess::Unknown),
-        (b"G", Guess::Unknown),
-        (b"GET /", Guess::Http(Version::H1)),
-        (b"P", Guess::Unknown),
-        (b"PR", Guess::Unknown),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Guess::Http(Version::H2)),
-        (b"POST /x HTTP/1.1\r\n", Guess::Http(Version::H1)),
-        (b"PATCH", Guess::Unknown),
-        (b"PATCHED", Guess::Bytes),
-        (b"\x16\x03\x01", Guess::Bytes),
-        (b"EHLO x\r\n", Guess::Bytes),
-        (b"*1\r\n$4\r\nPING\r\n", Guess::Bytes),
+    let table: [(&[u8], Option<Guess>); 12] = [
+        (b"", None),
+        (b"G", None),
+        (b"GET /", Some(Guess::Http(Version::H1))),
+        (b"P", None),
+        (b"PR", None),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Guess::Http(Version::H2))),
+        (b"POST /x HTTP/1.1\r\n", Some(Guess::Http(Version::H1))),
+        (b"PATCH", None),
+        (b"PATCHED", Some(Guess::Bytes)),
+        (b"\x16\x03\x01", Some(Guess::Bytes)),
+        (b"EHLO x\r\n", Some(Guess::Bytes)),
+        (b"*1\r\n$4\r\nPING\r\n", Some(Guess::Bytes)),
     ];
     for (bytes, expected) in table {
         assert_eq!(guess(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));
@@ -46,11 +46,7 @@ async fn a_decision_waits_for_the_second_segment_and_consumes_nothing() {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut server, _) = listener.accept().await.unwrap();
     client.write_all(b"P").await.unwrap();
-    let decide = |bytes: &[u8]| match guess(bytes) {
-        Guess::Unknown => None,
-        decided => Some(decided),
-    };
-    let (decision, ()) = tokio::join!(peek_until(&server, decide), async {
+    let (decision, ()) = tokio::join!(peek_until(&server, guess), async {
         tokio::task::yield_now().await;
         client.write_all(b"RI * HTTP/2.0\r\n").await.unwrap();
     });
