@@ -34,6 +34,7 @@ pub mod parsers;
 mod probe;
 mod record;
 mod redirect;
+mod sentence;
 mod spans;
 mod tcp;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub(crate) mod http;
 pub(crate) mod rules;
+pub(crate) mod view;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};

@@ -3,7 +3,6 @@
 //! kube's own client speaks HTTP/1.1 and would open a connection a watch, so its configuration (CA and token files, re-read as
 //! they rotate) is put on a connector of ours. A silent connection is found by HTTP/2 pings, not by waiting for a watch to end.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use kube::client::ConfigExt;
 use tower::{BoxError, ServiceBuilder};
 
 use super::reach::Reach;
+use crate::sentence;
 
 /// A dead connection is noticed after the interval and the timeout, 25 s, well under the 45 s that are promised.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
@@ -98,7 +98,7 @@ fn connect(access: &Access, reach: &Reach) -> Result<kube::Client, BoxError> {
                     reach.failed(&format!("it answers {}", answer.status()))
                 }
                 Ok(_) => reach.answered(),
-                Err(error) => reach.failed(&sentence(error.as_ref())),
+                Err(error) => reach.failed(&sentence::of_error(error.as_ref())),
             }
             answer
         })
@@ -114,20 +114,6 @@ fn connect(access: &Access, reach: &Reach) -> Result<kube::Client, BoxError> {
 pub(crate) fn trouble(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server answers {}: {}", status.code, status.message),
-        error => sentence(error),
+        error => sentence::of_error(error),
     }
-}
-
-fn sentence(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }

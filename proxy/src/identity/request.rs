@@ -18,12 +18,11 @@ use tokio_rustls::client::TlsStream;
 use tulle_core::issuance::{self, MAX_BODY_BYTES, Refusal, Response};
 
 use crate::config::Issuer;
+use crate::sentence;
 use crate::tls::{Bundle, issuer_client};
 
 /// For one whole attempt. The issuer asks the API server about the token, which takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);
-/// As much of a refusal as the log shows.
-const SENTENCE: usize = 400;
 
 /// Why the issuer gave no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -169,10 +168,5 @@ fn read(issuer: &Issuer, status: StatusCode, body: &[u8]) -> Result<Response, Re
         return serde_json::from_slice(body).map_err(unexpected);
     }
     let Refusal { code, message } = serde_json::from_slice(body).map_err(unexpected)?;
-    Err(RequestError::Refused { code: sentence(&code), message: sentence(&message) })
-}
-
-/// What a stranger wrote, fit for one line of a log.
-fn sentence(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SENTENCE).collect()
+    Err(RequestError::Refused { code: sentence::of_stranger(&code), message: sentence::of_stranger(&message) })
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::otlp::{self, Resource, Response};
 use super::{Ended, Spans};
 use crate::config::Pod;
+use crate::sentence;
 
 /// Spans in one request: a few hundred KiB.
 const BATCH_MAX: usize = 512;
@@ -31,8 +32,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Most of an answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// As much of the collector's own words as the log shows.
-const SENTENCE: usize = 400;
 /// Between two warnings.
 const QUIET: Duration = Duration::from_secs(30);
 
@@ -153,7 +152,7 @@ impl Exporter {
         match partial_success {
             Some(part) if part.rejected_spans > 0 => {
                 let rejected = u64::try_from(part.rejected_spans).ok();
-                Err((ExportError::Part(sentence(&part.error_message)), rejected))
+                Err((ExportError::Part(sentence::of_stranger(&part.error_message)), rejected))
             }
             _ => Ok(()),
         }
@@ -164,13 +163,13 @@ impl Exporter {
             .header(CONTENT_TYPE, "application/x-protobuf")
             .body(Full::new(body))
             .expect("an address that was read and constants make a valid request");
-        let broken = |error: &dyn std::error::Error| ExportError::Unreachable(chain(error));
+        let broken = |error: &(dyn std::error::Error + 'static)| ExportError::Unreachable(sentence::of_error(error));
         let answer = self.client.request(request).await.map_err(|error| broken(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
         let body = body.collect().await.map_err(|error| broken(&*error))?.to_bytes();
         if !status.is_success() {
-            let sentence = sentence(&String::from_utf8_lossy(&body));
+            let sentence = sentence::of_stranger(&String::from_utf8_lossy(&body));
             let sentence = if sentence.is_empty() { sentence } else { format!(" ({sentence})") };
             return Err(ExportError::Refused { status, sentence });
         }
@@ -185,17 +184,6 @@ impl Exporter {
         self.warned = Some(Instant::now());
         tracing::warn!(endpoint = %self.endpoint, dropped, "the collector did not take spans: {error}");
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// What a stranger wrote, fit for one line of a log.
-fn sentence(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SENTENCE).collect()
 }
 
 #[cfg(test)]

@@ -2,34 +2,7 @@ use std::sync::mpsc::Receiver;
 
 use super::*;
 use crate::http::Version;
-
-/// What a hostile caller sends.
-struct Request<'a> {
-    path: &'a str,
-    headers: Vec<(&'a str, &'a str)>,
-}
-
-impl RequestView for Request<'_> {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn path(&self) -> &str {
-        self.path
-    }
-
-    fn query(&self) -> Option<&str> {
-        Some("token=planted-secret")
-    }
-
-    fn authority(&self) -> Option<&str> {
-        Some("web.shop")
-    }
-
-    fn header<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_bytes())
-    }
-}
+use crate::testing::view::Request;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 

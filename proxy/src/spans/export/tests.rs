@@ -12,7 +12,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tulle_core::name::Namespace;
-use tulle_core::route::RequestView;
 use tulle_core::route::filter::percent::Percent;
 
 use super::otlp::{Any, PartialSuccess};
@@ -20,38 +19,15 @@ use super::*;
 use crate::metrics::Side;
 use crate::spans::Value;
 use crate::testing::http::soon;
-
-/// A request without headers.
-struct Bare;
-
-impl RequestView for Bare {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn path(&self) -> &str {
-        "/"
-    }
-
-    fn query(&self) -> Option<&str> {
-        None
-    }
-
-    fn authority(&self) -> Option<&str> {
-        None
-    }
-
-    fn header<'a>(&'a self, _: &str) -> impl Iterator<Item = &'a [u8]> {
-        std::iter::empty()
-    }
-}
+use crate::testing::view;
 
 /// A span of one second.
 pub(in crate::spans) fn span(name: &str) -> Ended {
     let (spans, _) = Spans::new(Percent::ALL);
+    let request = view::Request { path: "/", headers: Vec::new() };
     let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     Ended {
-        trace: spans.join(&Bare, || 7).unwrap(),
+        trace: spans.join(&request, || 7).unwrap(),
         side: Side::Client,
         name: name.to_owned(),
         began,
