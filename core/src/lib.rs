@@ -7,6 +7,7 @@ pub mod authority;
 pub mod authz;
 pub mod codes;
 pub mod grpc;
+pub mod host;
 pub mod identity;
 pub mod issuance;
 pub mod name;

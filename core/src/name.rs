@@ -123,8 +123,14 @@ pub enum HostError {
     #[error("is empty")]
     Empty,
     /// A wildcard names no single Service.
-    #[error("{host:?} has a wildcard, which this release does not support")]
+    #[error("{host:?} has a wildcard, where one Service has to be named")]
     Wildcard {
+        /// As written.
+        host: String,
+    },
+    /// A wildcard for a part of a name.
+    #[error("{host:?} has a wildcard that is not its whole first label")]
+    PartialWildcard {
         /// As written.
         host: String,
     },
@@ -144,6 +150,20 @@ pub enum HostError {
         /// Domain of this cluster.
         cluster_domain: String,
     },
+}
+
+impl HostError {
+    /// The same, about what was really written.
+    pub(crate) fn about(self, written: &str) -> HostError {
+        let host = written.to_string();
+        match self {
+            HostError::Empty => HostError::Empty,
+            HostError::Wildcard { .. } => HostError::Wildcard { host },
+            HostError::PartialWildcard { .. } => HostError::PartialWildcard { host },
+            HostError::NotDns { .. } => HostError::NotDns { host },
+            HostError::NotInCluster { cluster_domain, .. } => HostError::NotInCluster { host, cluster_domain },
+        }
+    }
 }
 
 /// A ServiceAccount.

@@ -16,7 +16,8 @@ pub use virtual_service::{VirtualService, parse_virtual_service};
 
 use kube::ResourceExt;
 use tulle_core::codes::Code;
-use tulle_core::name::{Namespace, ServiceRef};
+use tulle_core::host::Host;
+use tulle_core::name::{HostError, Namespace, ServiceRef};
 use tulle_core::route::Rank;
 
 /// What the meaning of a spec depends on beside the object itself.
@@ -36,6 +37,15 @@ impl Ctx {
     fn service(&self, host: &str, namespace: &Namespace) -> Result<ServiceRef, SpecError> {
         ServiceRef::from_host(host, namespace, &self.cluster_domain)
             .map_err(|error| SpecError::new(Code::InvalidHost, error.to_string()))
+    }
+
+    /// What a host stands for, wildcards included.
+    fn host(&self, host: &str, namespace: &Namespace) -> Result<Host, SpecError> {
+        Host::parse(host, namespace, &self.cluster_domain).map_err(|error| {
+            let partial = matches!(error, HostError::PartialWildcard { .. });
+            let error = SpecError::new(Code::InvalidHost, error.to_string());
+            if partial { error.remedy("name each Service, or all of a namespace by * or *.namespace") } else { error }
+        })
     }
 
     /// The Service a host names, which must be of the object's own namespace: reaching into another one needs that namespace's

@@ -49,6 +49,8 @@ pub(crate) fn cel(rules: &'static [Rule]) -> impl FnMut(&mut Schema) {
     }
 }
 
+/// What a VirtualService may be for: a host, `*.` and one for all of a namespace, or `*`.
+pub(crate) const HOSTS_PATTERN: &str = r"^(\*|(\*\.)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\.?)$";
 /// A host: a DNS name without wildcard.
 pub(crate) const HOST_PATTERN: &str = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\.?$";
 /// A server as TLS names it, `*.` and one for all below it, or `*`.

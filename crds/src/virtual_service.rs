@@ -31,7 +31,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::later::{Later, Rest, Shape, refuse};
-use crate::schema::{HOST_MAX, HOST_PATTERN, Rule, cel, items, keyed_by};
+use crate::schema::{HOST_MAX, HOSTS_PATTERN, Rule, cel, items, keyed_by};
 
 /// Routes of one or more hosts.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -63,10 +63,12 @@ use crate::schema::{HOST_MAX, HOST_PATTERN, Rule, cel, items, keyed_by};
 #[schemars(transform = refuse(LATER_SPEC), transform = cel(SPEC_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualServiceSpec {
-    /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name. For a
-    /// service of another namespace the routes are for callers in this namespace only, and replace that namespace's own. Absent: other
-    /// objects use these routes by `delegate`, and nobody else.
-    #[schemars(length(max = 16), inner(length(min = 1, max = HOST_MAX)), transform = items(HOST_PATTERN))]
+    /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name; `*.namespace`
+    /// (also with `.svc` or in full) for every service of a namespace, and `*` for every one of this object's. Objects that name a
+    /// service more exactly are asked alone: a name before `*.namespace` before `*`. For services of another namespace the routes are
+    /// for callers in this namespace only, and replace that namespace's own for the same host. Absent: other objects use these routes
+    /// by `delegate`, and nobody else.
+    #[schemars(length(max = 16), inner(length(min = 1, max = HOST_MAX)), transform = items(HOSTS_PATTERN))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
 

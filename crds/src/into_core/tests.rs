@@ -233,8 +233,22 @@ fn virtual_services_with_a_mistake_in_hosts_or_routes() {
         virtual_service,
         &[
             (
-                hosts(json!(["web", "*.shop"])),
-                "TUL3013: spec.hosts[1]: \"*.shop\" has a wildcard, which this release does not support; \
+                hosts(json!(["web", "web-*"])),
+                "TUL3013: spec.hosts[1]: \"web-*\" has a wildcard that is not its whole first label; \
+                 name each Service, or all of a namespace by * or *.namespace",
+            ),
+            (
+                hosts(json!(["*.example.com"])),
+                "TUL3013: spec.hosts[0]: \"*.example.com\" is not a Service of this cluster (expected name, name.namespace or \
+                 name.namespace.svc.cluster.local); use name, name.namespace or the full DNS name of a Service",
+            ),
+            (
+                hosts(json!(["*.shop", "*.shop.svc"])),
+                "TUL3004: spec.hosts[1]: shop/* is listed twice; keep one of the two",
+            ),
+            (
+                http(json!({"route": to("*.shop")})),
+                "TUL3013: spec.http[0].route[0].destination.host: \"*.shop\" has a wildcard, where one Service has to be named; \
                  use name, name.namespace or the full DNS name of a Service",
             ),
             (
@@ -282,6 +296,7 @@ fn rules_for_services_of_other_namespaces() {
     };
     assert_eq!(leads_to(json!(["web.bank"]), "web"), ["shop/web"], "a short name is of the object's own namespace");
     assert_eq!(leads_to(json!(["web.bank", "web.till"]), "other.till"), ["till/other"]);
+    assert_eq!(leads_to(json!(["*.bank"]), "web.bank.svc"), ["bank/web"]);
     let mut kept_from_itself = spec(json!(["web.bank"]), "web");
     kept_from_itself["exportTo"] = json!(["bank"]);
     refused(
@@ -289,6 +304,11 @@ fn rules_for_services_of_other_namespaces() {
         &[
             (
                 spec(json!(["web", "web.bank"]), "web.bank"),
+                "TUL3006: spec.http[0].route[0].destination.host: bank/web is in another namespace than this object (shop); \
+                 refer to services of the object's own namespace",
+            ),
+            (
+                spec(json!(["*", "*.bank"]), "web.bank"),
                 "TUL3006: spec.http[0].route[0].destination.host: bank/web is in another namespace than this object (shop); \
                  refer to services of the object's own namespace",
             ),

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 use tulle_core::codes::Code;
+use tulle_core::host::Host;
 use tulle_core::name::{Namespace, ServiceRef, is_label};
 use tulle_core::route::bytes::ByteTable;
 use tulle_core::route::{Action, Destination, Export, Match, Rank, Rule, StringMatch};
@@ -32,9 +33,9 @@ use crate::virtual_service as written;
 pub struct VirtualService {
     /// Precedence among VirtualServices of one host.
     pub rank: Rank,
-    /// The services its rules apply to. Those of other namespaces only for callers in this object's own. None: it is there to be
+    /// What its rules apply to. Services of other namespaces only for callers in this object's own. None: it is there to be
     /// delegated to.
-    pub hosts: Vec<ServiceRef>,
+    pub hosts: Vec<Host>,
     /// Its rules for requests in order, as written; see [`composed`](Self::composed).
     pub rules: Vec<Rule<Destination>>,
     /// Its rules for other connections.
@@ -77,8 +78,15 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
     read().at("spec")
 }
 
-fn hosts(spec: &written::VirtualServiceSpec, ctx: &Ctx, namespace: &Namespace) -> Result<Vec<ServiceRef>, SpecError> {
-    let hosts = each("hosts", &spec.hosts, |host| ctx.service(host, namespace))?;
+impl VirtualService {
+    /// The most specific of its hosts that a Service is among; `None`: it does not speak for the Service.
+    pub fn host_of(&self, service: &ServiceRef) -> Option<&Host> {
+        self.hosts.iter().filter(|host| host.covers(service)).min()
+    }
+}
+
+fn hosts(spec: &written::VirtualServiceSpec, ctx: &Ctx, namespace: &Namespace) -> Result<Vec<Host>, SpecError> {
+    let hosts = each("hosts", &spec.hosts, |host| ctx.host(host, namespace))?;
     let mut seen = BTreeSet::new();
     match hosts.iter().position(|host| !seen.insert(host)) {
         None => Ok(hosts),

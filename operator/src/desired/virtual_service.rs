@@ -3,10 +3,12 @@
 mod delegates;
 mod winner;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use jiff::Timestamp;
 use tulle_core::codes::Code;
+use tulle_core::host::Host;
 use tulle_core::name::ServiceRef;
 use tulle_core::route::bytes::ByteRule;
 use tulle_core::route::delegate::Composed;
@@ -63,22 +65,28 @@ fn findings(
         broken => broken,
     };
     vec![
-        Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec, routes)),
+        Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec, routes, tenant, ctx)),
         broken.unwrap_or_else(|| references(routes, world)),
         report::programmed(&routes.rank.namespace, &services(routes, &composed), tenant, world),
     ]
 }
 
 /// What is said of a spec that can be used, with what of it is not served.
-fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> String {
+fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService, tenant: &Tenant, ctx: &Ctx) -> String {
     let mut said = "understood".to_owned();
     let home = &routes.rank.namespace;
     if routes.hosts.is_empty() {
         said.push_str("; it has no hosts, so other objects use its rules by delegate, and nobody else");
     }
-    if let Some(host) = routes.hosts.iter().find(|host| host.namespace != *home) {
-        // Writing to a String cannot fail.
-        let _ = write!(said, "; for callers in {home} only, whose calls to {host} no rule of {} sees", host.namespace);
+    // Writing to a String cannot fail.
+    if let Some(host) = routes.hosts.iter().find(|host| host.namespace() != home) {
+        let namespace = host.namespace();
+        let whose = if host.service().is_some() { "" } else { " that does not name a service of it" };
+        let _ = write!(said, "; for callers in {home} only, whose calls to {host} no rule of {namespace}{whose} sees");
+    }
+    let named = named_by_others(routes, tenant, ctx);
+    if !named.is_empty() {
+        let _ = write!(said, "; not asked for {}, which other objects name", shown(&named));
     }
     let http = spec.http.iter().flat_map(|route| &route.matches).flat_map(|condition| &condition.gateways);
     let tls = spec.tls.iter().flat_map(|route| &route.matches).flat_map(|condition| &condition.connection.gateways);
@@ -90,10 +98,23 @@ fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService) -> St
     said
 }
 
+/// The Services that a wildcard of an object covers and that neighbours name, which are asked instead.
+fn named_by_others(routes: &into_core::VirtualService, tenant: &Tenant, ctx: &Ctx) -> Vec<String> {
+    if routes.hosts.iter().all(|host| host.service().is_some()) {
+        return Vec::new();
+    }
+    let neighbours = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, ctx).ok());
+    let named = neighbours.flat_map(|other| other.hosts).filter_map(|host| host.service().cloned());
+    let ours = |service: &ServiceRef| routes.host_of(service).is_some_and(|host| host.service().is_none());
+    named.filter(ours).collect::<BTreeSet<_>>().iter().map(ToString::to_string).collect()
+}
+
 fn services<'a>(routes: &'a into_core::VirtualService, composed: &'a Composed<'_, Destination>) -> Vec<&'a ServiceRef> {
     let of_requests = composed.rules.iter().flat_map(Rule::destinations);
     let of_bytes = routes.bytes.rules().flat_map(ByteRule::destinations);
-    routes.hosts.iter().chain(of_requests.chain(of_bytes).map(|destination| &destination.service)).collect()
+    // A Service that a wildcard covers is covered as soon as it is published, and nothing waits for it.
+    let hosts = routes.hosts.iter().filter_map(Host::service);
+    hosts.chain(of_requests.chain(of_bytes).map(|destination| &destination.service)).collect()
 }
 
 fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
@@ -102,10 +123,14 @@ fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
         Finding::is_false(ConditionType::ResolvedRefs, reason, sentence(code, &path, &why))
     };
     for (index, host) in routes.hosts.iter().enumerate() {
-        if found(host).is_none() {
-            let why = format!("Service {host} does not exist");
-            return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("spec.hosts[{index}]"), why);
-        }
+        let why = match host.service() {
+            Some(service) if found(service).is_none() => format!("Service {service} does not exist"),
+            None if world.tenant(host.namespace()).is_none_or(|tenant| tenant.services.is_empty()) => {
+                format!("namespace {} has no Service", host.namespace())
+            }
+            _ => continue,
+        };
+        return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("spec.hosts[{index}]"), why);
     }
     for (path, destination) in destinations(routes) {
         let Some(service) = found(&destination.service) else {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tulle_core::authz::Policy;
+use tulle_core::host::Host;
 use tulle_core::name::{Namespace, ServiceRef};
 use tulle_core::route::Destination;
 use tulle_core::route::delegate::Composed;
@@ -83,15 +84,22 @@ impl Store {
         self.bundle.as_ref()
     }
 
-    /// The VirtualServices that speak for a Service to callers of a namespace: that namespace's, if it has any, and otherwise those of
-    /// the Service's own. The two are never merged (GEP-1294, "Multiple routes for a Service").
+    /// The VirtualServices that speak for a Service to callers of a namespace: those that name it most exactly, and among them that
+    /// namespace's, if it has any, before those of the Service's own. What comes first is asked alone: different hosts and different
+    /// namespaces are never merged (Istio: the most specific host; GEP-1294, "Multiple routes for a Service").
     pub(crate) fn routes_for(&self, service: &ServiceRef, caller: &Namespace) -> Vec<&VirtualService> {
-        let of = |namespace: &Namespace| -> Vec<&VirtualService> {
-            let all = self.worlds.get(namespace).into_iter().flat_map(|world| world.routes_of(service));
-            all.filter(|route| route.export.reaches(caller)).collect()
-        };
-        let consumers = if *caller == service.namespace { Vec::new() } else { of(caller) };
-        if consumers.is_empty() { of(&service.namespace) } else { consumers }
+        let consumers = (caller != &service.namespace).then_some(caller);
+        let namespaces = consumers.into_iter().chain([&service.namespace]).enumerate();
+        let mut speaking: Vec<(&Host, usize, &VirtualService)> = namespaces
+            .flat_map(|(order, namespace)| {
+                let world = self.worlds.get(namespace).into_iter();
+                world.flat_map(|world| world.routes_of(service)).map(move |(host, route)| (host, order, route))
+            })
+            .filter(|(_, _, route)| route.export.reaches(caller))
+            .collect();
+        let first = speaking.iter().map(|(host, order, _)| (*host, *order)).min();
+        speaking.retain(|(host, order, _)| Some((*host, *order)) == first);
+        speaking.into_iter().map(|(_, _, route)| route).collect()
     }
 
     /// The rules of an object with those of its delegates in place.
@@ -171,9 +179,9 @@ impl Store {
 }
 
 impl World {
-    /// The VirtualServices that name a Service among their hosts.
-    fn routes_of(&self, service: &ServiceRef) -> impl Iterator<Item = &VirtualService> {
-        self.routes.in_force().map(|(_, route)| route.as_ref()).filter(move |route| route.hosts.contains(service))
+    /// The VirtualServices that a Service is among the hosts of, and as which.
+    fn routes_of(&self, service: &ServiceRef) -> impl Iterator<Item = (&Host, &VirtualService)> {
+        self.routes.in_force().filter_map(move |(_, route)| Some((route.host_of(service)?, route.as_ref())))
     }
 
     /// The TrafficSplit on a Service. Of several the oldest is in force, then the first by name; status calls the others Conflicted.

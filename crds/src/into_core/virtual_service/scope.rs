@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use tulle_core::host::Host;
 use tulle_core::name::{Namespace, ServiceRef};
 
 use crate::into_core::{Ctx, SpecError};
@@ -20,8 +21,8 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(ctx: &'a Ctx, namespace: &'a Namespace, hosts: &'a [ServiceRef]) -> Scope<'a> {
-        let mut abroad: BTreeSet<_> = hosts.iter().map(|host| &host.namespace).collect();
+    pub(super) fn new(ctx: &'a Ctx, namespace: &'a Namespace, hosts: &'a [Host]) -> Scope<'a> {
+        let mut abroad: BTreeSet<_> = hosts.iter().map(Host::namespace).collect();
         if abroad.contains(namespace) {
             // Everybody calls the host that is its own, and nobody else's calls may be steered into a third namespace.
             abroad.clear();

@@ -231,6 +231,10 @@ fn what_is_never_reached_is_said_and_by_whom() {
         ("none", json!({"hosts": ["web"], "http": [some]}), young(json!(["web"])), None),
         ("of another host", json!({"hosts": ["api"], "http": [all]}), young(json!(["web"])), None),
         ("of one of two hosts", json!({"hosts": ["web"], "http": [all]}), young(json!(["web", "api"])), None),
+        ("a wildcard", json!({"hosts": ["*"], "http": [all]}), young(json!(["*"])), Some("http[0]")),
+        ("another name than a wildcard", json!({"hosts": ["web"], "http": [all]}), young(json!(["*"])), None),
+        ("a wildcard beside a name", json!({"hosts": ["*"], "http": [all]}), young(json!(["web"])), None),
+        ("a wildcard of another namespace", json!({"hosts": ["*.bank"], "http": [all]}), young(json!(["*"])), None),
         ("of both", json!({"hosts": ["api", "web"], "http": [all]}), young(json!(["web", "api"])), Some("http[0]")),
         (
             "for other proxies",
@@ -258,6 +262,65 @@ fn what_is_never_reached_is_said_and_by_whom() {
             assert!(ready.message.contains(&sentence), "{name}: {}", ready.message);
         }
     }
+}
+
+#[test]
+fn what_is_said_of_wildcards() {
+    let to_web = || json!([{"route": [{"destination": {"host": "web"}}]}]);
+    let object = |name: &str, hosts: Value| {
+        let manifest = json!({
+            "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService",
+            "metadata": {"name": name, "namespace": "shop", "generation": 1},
+            "spec": {"hosts": hosts, "http": to_web()},
+        });
+        Change::VirtualService(at(name), Some(Arc::new(serde_json::from_value(manifest).expect("a VirtualService"))))
+    };
+    let told = |world: &World| -> VirtualServiceStatus {
+        let report = report(plan(&at("routes"), world, &settings(), Timestamp::UNIX_EPOCH));
+        serde_json::from_value(report.status).expect("a status")
+    };
+    let known = |objects: Vec<Change>| {
+        let services =
+            [Change::Service(at("web"), Some(service("web"))), Change::Service(at("api"), Some(service("api")))];
+        world(services.into_iter().chain(objects))
+    };
+    let said = |hosts: Value, other: Option<Value>| {
+        let objects = [Some(object("routes", hosts)), other.map(|hosts| object("another", hosts))];
+        let status = told(&known(objects.into_iter().flatten().collect()));
+        let [accepted, refs] = [0, 1].map(|at| status.conditions[at].clone());
+        (accepted.message, refs.reason, refs.message, status.winner)
+    };
+    let (accepted, refs, _, winner) = said(json!(["*"]), None);
+    assert_eq!((accepted.as_str(), refs.as_str(), winner), ("understood", "ResolvedRefs", None));
+
+    let (accepted, _, _, winner) = said(json!(["*"]), Some(json!(["web", "api.shop"])));
+    assert_eq!(accepted, "understood; not asked for shop/api,shop/web, which other objects name");
+    assert_eq!(winner, None);
+    let (accepted, ..) = said(json!(["*", "web"]), Some(json!(["web"])));
+    assert_eq!(accepted, "understood", "it names the Service itself as well");
+
+    let (accepted, refs, message, _) = said(json!(["*.bank"]), None);
+    assert_eq!(
+        accepted,
+        "understood; for callers in shop only, whose calls to bank/* no rule of bank that does not name a service of it sees"
+    );
+    assert_eq!(refs, "ServiceNotFound");
+    assert!(message.starts_with("TUL3005: spec.hosts[0]: namespace bank has no Service"), "{message}");
+
+    let (accepted, _, _, winner) = said(json!(["*"]), Some(json!(["*.shop"])));
+    let longer =
+        "TUL3008: spec.hosts[0]: every request to shop/* is for VirtualService shop/another, whose host is longer";
+    assert!(accepted.starts_with(longer), "{accepted}");
+    assert_eq!(winner.as_deref(), Some("shop/another"));
+    let (_, _, _, winner) = said(json!(["*.shop"]), Some(json!(["*"])));
+    assert_eq!(winner, None);
+
+    let mut world = known(vec![object("routes", json!(["*.bank"]))]);
+    let mut dirty = BTreeSet::new();
+    let till = Ref { namespace: "bank".into(), name: "till".into() };
+    world.take_in(Change::Service(till, Some(service("till"))), &mut dirty);
+    assert!(dirty.contains(&Key::VirtualService(at("routes"))), "decided anew: {dirty:?}");
+    assert_eq!(told(&world).conditions[1].reason, "ResolvedRefs");
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! Which older object takes everything before another is asked.
+//! Which other object takes everything before this one is asked.
 //!
 //! Rules of several objects for one host add up list by list, the oldest object first. What stands behind a rule without conditions is
-//! never reached.
+//! never reached. Of two wildcards for one namespace only the longer is asked.
 
 use std::sync::Arc;
 
 use tulle_core::codes::Code;
-use tulle_core::name::ServiceRef;
+use tulle_core::host::Host;
 use tulle_core::route::bytes::ByteRule;
 use tulle_core::route::{Destination, Export, Rank};
 use tulle_crds::into_core::{Ctx, VirtualService, parse_virtual_service};
@@ -16,13 +16,13 @@ use super::delegates;
 use crate::desired::report::sentence;
 use crate::world::{Tenant, World};
 
-/// An older object.
+/// The other object.
 pub(super) struct Winner {
     rank: Rank,
     /// The list in which it wins.
     list: List,
-    /// Its rule without conditions.
-    rule: Arc<str>,
+    /// By what: its rule without conditions, as the older one, or else its host.
+    rule: Option<Arc<str>>,
 }
 
 /// A list of rules; each is asked by itself.
@@ -37,13 +37,14 @@ impl Winner {
     /// The one over all of an object's hosts and lists: where only some are taken, the object still decides for the others.
     pub(super) fn over(routes: &VirtualService, tenant: &Tenant, world: &World, ctx: &Ctx) -> Option<Winner> {
         let all = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, ctx).ok());
-        let mut older: Vec<_> = all.filter(|other| other.rank < routes.rank && reaches(other, routes)).collect();
-        older.sort_by(|a, b| a.rank.cmp(&b.rank));
-        let over = |list: List, host: &ServiceRef| {
-            older.iter().filter(|other| other.hosts.contains(host)).find_map(|other| {
-                let rule = list.open(other, world, ctx)?;
-                Some(Winner { rank: other.rank.clone(), list, rule })
-            })
+        let mut others: Vec<_> = all.filter(|other| other.rank != routes.rank && reaches(other, routes)).collect();
+        others.sort_by(|a, b| a.rank.cmp(&b.rank));
+        let over = |list: List, host: &Host| {
+            let won = |other: &VirtualService, rule| Winner { rank: other.rank.clone(), list, rule };
+            let longer = others.iter().find(|other| other.hosts.iter().any(|theirs| is_longer(theirs, host)));
+            let older = others.iter().filter(|other| other.rank < routes.rank && other.hosts.contains(host));
+            let by_age = || older.clone().find_map(|other| Some(won(other, Some(list.open(other, world, ctx)?))));
+            longer.map(|other| won(other, None)).or_else(by_age)
         };
         let said = [List::Http, List::Tls, List::Tcp].into_iter().filter(|list| list.is_used(routes));
         let claims = said.flat_map(|list| routes.hosts.iter().map(move |host| (list, host)));
@@ -55,8 +56,11 @@ impl Winner {
     }
 
     pub(super) fn finding(&self, routes: &VirtualService) -> Finding {
-        let host = &routes.hosts[0];
-        let reason = format!("every {} to {host} is taken already by the older {}", self.list.takes(), self.rule);
+        let (host, takes) = (&routes.hosts[0], self.list.takes());
+        let reason = match &self.rule {
+            Some(rule) => format!("every {takes} to {host} is taken already by the older {rule}"),
+            None => format!("every {takes} to {host} is for VirtualService {}, whose host is longer", self.name()),
+        };
         Finding::is_false(
             ConditionType::Accepted,
             Reason::Conflicted,
@@ -97,6 +101,11 @@ impl List {
             List::Tcp => "connection",
         }
     }
+}
+
+/// Whether one of two wildcards leaves nothing to the other.
+fn is_longer(theirs: &Host, ours: &Host) -> bool {
+    theirs.service().is_none() && theirs < ours && theirs.namespace() == ours.namespace()
 }
 
 /// Whether every proxy that follows `routes` follows `other` as well, as far as that is plain.

@@ -10,6 +10,8 @@ use super::super::store::Change;
 use super::super::testing::{NS, apply, list, object, scope, service, slice, split, store, virtual_service};
 use super::*;
 
+mod wildcards;
+
 const WEB: &str = "10.96.0.10";
 const OLD: &str = "10.96.0.11";
 const NEW: &str = "10.96.0.12";
@@ -304,30 +306,35 @@ fn what_is_exported_elsewhere_says_nothing() {
     }
 }
 
-/// Of a Service in another namespace: this namespace's own VirtualServices stand in for those of the Service's (GEP-1294).
-#[test]
-fn a_consumer_replaces_the_producers_routes() {
-    let elsewhere = |kind| Scope::new(&Namespace::from("bank"), kind);
-    let of_bank = |mut manifest: Value| {
-        manifest["metadata"]["namespace"] = json!("bank");
-        manifest
-    };
-    let only =
-        |path: &str, to: &str| json!([{"match": [{"uri": {"exact": path}}], "route": [{"destination": {"host": to}}]}]);
-    let mut store = shop();
+/// Adds a Service `till` of another namespace at 10.96.0.20, with that namespace's VirtualServices. Returns its address as dialled.
+fn bank(store: &mut Store, routes: Vec<Value>) -> Addresses {
     let bank = [
         (Kind::MeshService, vec![service("till", "10.96.0.20", 1)]),
         (Kind::EndpointSlice, vec![slice("till", &["10.0.9.1"], 1)]),
-        (Kind::VirtualService, vec![virtual_service("routes", "till", only("/bank", "till"), 1)]),
+        (Kind::VirtualService, routes),
         (Kind::TrafficSplit, vec![]),
     ];
     for (kind, manifests) in bank {
-        let objects = manifests.into_iter().map(|manifest| object(kind, of_bank(manifest))).collect();
-        assert_eq!(store.take(&elsewhere(kind), Change::Listed(Selection::All, objects)), []);
+        let objects = manifests.into_iter().map(|mut manifest| {
+            manifest["metadata"]["namespace"] = json!("bank");
+            object(kind, manifest)
+        });
+        let listed = Change::Listed(Selection::All, objects.collect());
+        assert_eq!(store.take(&Scope::new(&Namespace::from("bank"), kind), listed), []);
     }
     let mut addresses = Addresses::default();
     let binding = Binding::Service(ServiceRef::new("bank", "till"));
     addresses.bind(ip("10.96.0.20"), binding, true, std::time::Duration::ZERO);
+    addresses
+}
+
+/// Of a Service in another namespace: this namespace's own VirtualServices stand in for those of the Service's (GEP-1294).
+#[test]
+fn a_consumer_replaces_the_producers_routes() {
+    let only =
+        |path: &str, to: &str| json!([{"match": [{"uri": {"exact": path}}], "route": [{"destination": {"host": to}}]}]);
+    let mut store = shop();
+    let addresses = bank(&mut store, vec![virtual_service("routes", "till", only("/bank", "till"), 1)]);
     let seen = |store: &Store| -> Vec<(String, Vec<String>)> {
         let built = first(store, &addresses);
         let rules = &service_at(&built, "10.96.0.20").port(80).unwrap().routes.rules;
