@@ -37,12 +37,19 @@ pub struct Ledger {
 }
 
 /// What a server saw of a run.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Run {
     /// Ids seen.
     pub ranges: Ranges,
     /// Ids seen more than once by this server.
     pub doubled: u64,
+}
+
+impl Run {
+    /// Number of ids seen.
+    pub fn size(&self) -> u64 {
+        size(&self.ranges)
+    }
 }
 
 /// The comparison.
@@ -64,7 +71,7 @@ impl Verdict {
     /// Compares one client with all servers. (pure)
     pub fn over(client: &Ids, servers: &[Ledger]) -> Self {
         let runs: Vec<&Run> = servers.iter().filter_map(|ledger| ledger.runs.get(&client.run)).collect();
-        let seen_by: u64 = runs.iter().map(|run| size(&run.ranges)).sum();
+        let seen_by: u64 = runs.iter().map(|run| run.size()).sum();
         let seen = union(runs.iter().flat_map(|run| run.ranges.iter().copied()));
         let all = union(seen.iter().chain(&client.ok).copied());
         Self {

@@ -20,6 +20,7 @@ pub mod kubectl;
 pub mod ledger;
 pub mod load;
 pub mod mesh;
+pub mod own_tls;
 pub mod paths;
 pub mod plaintext;
 pub mod pods;

@@ -107,6 +107,11 @@ impl Building {
         })?;
         Ok(Room { network: Arc::new(namespace(number, "net")?), holder: number, ..hub })
     }
+
+    /// The network of a process that is none of the building's, e.g. of a pod: what is started there still ends with the building.
+    pub fn around(&self, pid: i32) -> Result<Room> {
+        Ok(Room { network: Arc::new(namespace(pid, "net")?), holder: pid, ..self.hub()? })
+    }
 }
 
 impl Drop for Building {

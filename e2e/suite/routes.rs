@@ -3,6 +3,10 @@
 //! Fails when a match is ignored, rules are taken out of order, a path is judged in another form than it is forwarded in,
 //! a request that no rule names is served, or a rule's timeout does not end the wait.
 
+pub(crate) mod bytes;
+pub(crate) mod delegates;
+pub(crate) mod mirrors;
+
 use std::time::Duration;
 
 use anyhow::Result;

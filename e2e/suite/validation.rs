@@ -20,7 +20,7 @@ const WEBHOOK: &str = "validatingwebhookconfiguration/tulle-webhook";
 struct Mistake {
     what: &'static str,
     object: Value,
-    /// Field named in the refusal.
+    /// What the refusal says: the field, or the field's sentence.
     field: &'static str,
     /// Whether the schema alone can see it.
     by_schema: bool,
@@ -103,15 +103,11 @@ impl Drop for Restored<'_> {
 fn mistakes() -> Vec<Mistake> {
     let mut split = app::traffic_split("checkout", &[("checkout-v1", 100), ("checkout-v2", -5)]);
     split["spec"]["backends"][0]["weight"] = json!(0);
-    let virtual_service = |name: &str, rule: Value| {
-        json!({
-            "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService", "metadata": {"name": name},
-            "spec": {"hosts": ["checkout"], "http": [rule]},
-        })
-    };
+    let virtual_service =
+        |name: &str, rule: Value| of_virtual_service(name, json!({"hosts": ["checkout"], "http": [rule]}));
     let to_v2 = json!([{"destination": {"host": "checkout-v2"}}]);
     let policy = |name: &str, spec: Value| json!({"apiVersion": "tulle.dev/v1alpha1", "kind": "MeshPolicy", "metadata": {"name": name}, "spec": spec});
-    vec![
+    let mut mistakes = vec![
         // The edit of an object that serves: the last good one must go on serving.
         Mistake { what: "a negative weight", object: split, field: "spec.backends[1].weight", by_schema: true },
         Mistake {
@@ -135,5 +131,59 @@ fn mistakes() -> Vec<Mistake> {
             field: "spec.mtls.mode",
             by_schema: true,
         },
+    ];
+    mistakes.extend(about_connections());
+    mistakes
+}
+
+/// Of `tls` and `tcp`.
+fn about_connections() -> [Mistake; 5] {
+    let to = |weight: u32| json!([{"destination": {"host": "checkout-v1"}, "weight": weight}, {"destination": {"host": "checkout-v2"}}]);
+    [
+        Mistake {
+            what: "an object without rules",
+            object: of_virtual_service("no-rule", json!({"hosts": ["checkout"]})),
+            field: "TUL3003: lists no rule; give one in http, tls or tcp",
+            by_schema: true,
+        },
+        Mistake {
+            what: "rules for TLS to delegate to",
+            object: of_virtual_service(
+                "no-host",
+                json!({"tls": [{"match": [{"sniHosts": ["a.example"]}], "route": to(1)}]}),
+            ),
+            field: "TUL3001: is for the hosts of its own object, and there are none: delegation is of http alone; \
+                    give hosts, or remove it",
+            by_schema: true,
+        },
+        Mistake {
+            what: "connections for nobody",
+            object: of_virtual_service("no-weight", json!({"hosts": ["checkout"], "tcp": [{"route": to(0)}]})),
+            field: "TUL3009: all weights are 0 or absent; give at least one entry a weight above 0",
+            by_schema: true,
+        },
+        Mistake {
+            what: "a star in the middle of a server's name",
+            object: of_virtual_service(
+                "bad-name",
+                json!({"hosts": ["checkout"], "tls": [{"match": [{"sniHosts": ["a.*.example"]}], "route": to(1)}]}),
+            ),
+            field: "spec.tls[0].match[0].sniHosts[0]",
+            by_schema: true,
+        },
+        Mistake {
+            what: "a network with more bits than an address has",
+            object: of_virtual_service(
+                "bad-network",
+                json!({"hosts": ["checkout"], "tcp": [{"match": [{"destinationSubnets": ["10.0.0.0/33"]}], "route": to(1)}]}),
+            ),
+            field: "TUL3001: spec.tcp[0].match[0].destinationSubnets[0]: \"10.0.0.0/33\" is neither a network nor an address; \
+                    write 10.0.0.0/8, fd00::/8 or 10.0.0.1",
+            by_schema: false,
+        },
     ]
+}
+
+fn of_virtual_service(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService", "metadata": {"name": name}, "spec": spec})
 }

@@ -5,16 +5,15 @@
 //! Fails when: the schema refuses what is right of `tls` and `tcp` or takes what is wrong, a rule is followed in another order than it was
 //! written, or the mesh takes part in the application's handshake.
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::process::Command;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tulle_conformance::metrics::Metrics;
-use tulle_conformance::{Context, Plan, Pod};
-use tulle_e2e::{command, host};
+use tulle_conformance::{Context, Plan};
+use tulle_e2e::rooms::errand::Ended;
+use tulle_e2e::{host, own_tls};
 
 const PORT: u16 = 8443;
 const LIMIT: Duration = Duration::from_secs(30);
@@ -32,7 +31,8 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
         .rules([rules()]);
     let site = context.site(&plan)?;
     for server in SERVERS {
-        serve(site.pod(server)?, &context.folder().join(server))?;
+        let openssl = own_tls::server(&context.folder().join(server), PORT)?;
+        site.pod(server)?.serve("openssl", openssl, PORT)?;
     }
     for (spec, reason) in mistakes() {
         let object = json!({
@@ -52,7 +52,8 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
     for service in ["declared", "found"] {
         for (name, family, server) in rows {
             let address = site.service_in(service, PORT, family)?;
-            let said = ask(client, name, address, &context.folder().join(server));
+            let curl = own_tls::client(name, address, &context.folder().join(server));
+            let said = client.finish(curl, LIMIT).and_then(Ended::success);
             let said = said.with_context(|| format!("{name} at {address}, which {server} should answer"))?;
             ensure!(said.trim() == server, "{name} at {address}: {server} was expected, and {said:?} answered");
         }
@@ -92,38 +93,4 @@ fn mistakes() -> [(Value, &'static str); 4] {
         (json!({"hosts": ["found"], "tcp": [{"route": to(0)}]}), "TUL3009: all weights are 0 or absent"),
         (json!({"hosts": ["found"], "tls": tls("a.*.example")}), "spec.tls[0].match[0].sniHosts[0]"),
     ]
-}
-
-/// Starts a server with a certificate of its own, which gives a file with its name.
-fn serve(server: &Pod, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let name = folder.file_name().context("the folder has the server's name")?;
-    std::fs::write(folder.join("who"), name.as_encoded_bytes())?;
-    let names = "subjectAltName=DNS:two.example,DNS:*.two.example,DNS:*.b.two.example,DNS:three.example";
-    let mut certificate = Command::new("openssl");
-    certificate.current_dir(folder).args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]);
-    certificate.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "key.pem", "-out", "certificate.pem"]);
-    certificate.args(["-subj", "/CN=server", "-addext", names]);
-    command::run(&mut certificate)?;
-    let mut openssl = Command::new("openssl");
-    openssl.current_dir(folder).args(["s_server", "-quiet", "-WWW", "-accept", &PORT.to_string()]);
-    openssl.args(["-cert", "certificate.pem", "-key", "key.pem"]);
-    server.serve("openssl", openssl, PORT)
-}
-
-/// What the server at an address says to somebody who asks for a name and trusts the certificate in this folder alone.
-fn ask(client: &Pod, name: &str, address: SocketAddr, folder: &Path) -> Result<String> {
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--max-time", "20", "--http1.0", "--cacert"])
-        .arg(folder.join("certificate.pem"));
-    curl.args([
-        "--connect-to",
-        &format!("::{}:{PORT}", bracketed(address.ip())),
-        &format!("https://{name}:{PORT}/who"),
-    ]);
-    client.finish(curl, LIMIT)?.success()
-}
-
-fn bracketed(address: IpAddr) -> String {
-    if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
 }

@@ -34,7 +34,7 @@ pub(super) const STAGES: &[Stage] = &[
         run: |names| run_suite(crate::conformance::command(names)),
     },
     Stage { name: "the cluster itself", expected: Duration::from_secs(45), run: |_| runner() },
-    Stage { name: "promises on a real cluster", expected: Duration::from_secs(17 * 60), run: promises },
+    Stage { name: "promises on a real cluster", expected: Duration::from_secs(20 * 60), run: promises },
 ];
 
 fn images() -> Result<MeshImages> {
