@@ -119,6 +119,15 @@ impl App {
         self
     }
 
+    /// Makes ports of the pods ports of their node as well: pairs of the pod's and the node's.
+    #[must_use]
+    pub fn host_ports(mut self, ports: &[(u16, u16)]) -> Self {
+        let ports: Vec<Value> =
+            ports.iter().map(|(own, host)| json!({"containerPort": own, "hostPort": host})).collect();
+        self.container_extra.insert("ports".to_owned(), json!(ports));
+        self
+    }
+
     /// The pod template.
     pub fn template(&self) -> Value {
         let mut container = json!({

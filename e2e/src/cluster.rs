@@ -32,6 +32,7 @@ use crate::components::{self, Toolbox};
 use crate::helm::Helm;
 use crate::interrupt::{self, OnInterrupt};
 use crate::kubectl::Kubectl;
+use crate::rooms::Room;
 use crate::{command, host};
 use state::State;
 
@@ -142,6 +143,14 @@ impl Cluster {
     /// A folder with `kubectl`, `helm` and `ctr`, to put on a person's path.
     pub fn bin(&self) -> PathBuf {
         self.folder.join("bin")
+    }
+
+    /// Puts a room on the wire of the nodes, as the machine that has the addresses of [`Addresses::neighbour`].
+    ///
+    /// # Errors
+    /// There is one already, or the room cannot be connected.
+    pub fn connect(&self, room: &Room) -> Result<()> {
+        network::connect(&self.state, room)
     }
 
     /// The folder that holds all state of this cluster.

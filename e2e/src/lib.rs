@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod kubectl;
 pub mod ledger;
 pub mod load;
+pub mod matrix;
 pub mod mesh;
 pub mod own_tls;
 pub mod paths;

@@ -1,6 +1,6 @@
 //! Programs of this machine in the network of a pod or of a node: servers and clients that the application's image does not hold.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -22,6 +22,12 @@ pub(crate) struct Beside {
     scratch: Scratch,
 }
 
+/// A machine outside the cluster.
+pub(crate) struct Outside {
+    pub(crate) room: Room,
+    pub(crate) addresses: [IpAddr; 2],
+}
+
 impl Beside {
     pub(crate) fn new(context: &Context) -> Result<Self> {
         Ok(Self { building: Building::new()?, scratch: Scratch::new(context.namespace())? })
@@ -38,6 +44,13 @@ impl Beside {
         let uid = pod["metadata"]["uid"].as_str().context("a pod has a uid")?;
         let pids = context.cluster().first_node().pod_pids(uid)?;
         self.building.around(*pids.first().with_context(|| format!("no process of {app} runs on the first node"))?)
+    }
+
+    /// The network of a machine outside the cluster, on the wire of its nodes; there is one at a time.
+    pub(crate) fn outside(&self, context: &Context) -> Result<Outside> {
+        let room = self.building.room()?;
+        context.cluster().connect(&room)?;
+        Ok(Outside { room, addresses: context.cluster().addresses().neighbour() })
     }
 
     /// The network of the first node.

@@ -9,6 +9,7 @@ mod context;
 mod diagnostics;
 mod flagger;
 mod install;
+mod matrix;
 mod mtls;
 mod outage;
 mod policy;
@@ -31,6 +32,7 @@ const TESTS: &[Test] = &[
     Test { name: "canary", kind: Kind::Together, run: canary::run },
     Test { name: "renewal", kind: Kind::Background, run: renewal::run },
     Test { name: "protocols", kind: Kind::Together, run: protocols::run },
+    Test { name: "matrix", kind: Kind::Together, run: matrix::run },
     Test { name: "mtls-wire", kind: Kind::Together, run: mtls::wire },
     Test { name: "mtls-modes", kind: Kind::Together, run: mtls::modes },
     Test { name: "mtls-certificates", kind: Kind::Together, run: mtls::certificates },

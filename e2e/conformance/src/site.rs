@@ -229,6 +229,11 @@ impl Pod {
         SocketAddr::new(address.expect("pods have an address of each family"), port)
     }
 
+    /// Its network.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
     /// Runs `work` on a thread in the pod's network.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         self.room.run(work)

@@ -1,7 +1,7 @@
 //! (pure) Who has which address. All IPv4 lies in 198.18.0.0/15 (RFC 2544: benchmarks, never routed), all IPv6 in one
 //! unique local prefix (RFC 4193). Clusters side by side share nothing, so that they can be joined later.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The address plan of the cluster with one index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,11 @@ impl Addresses {
     /// IPv6 address of node `number`.
     pub fn node6(self, number: u8) -> Ipv6Addr {
         self.ipv6(0, u16::from(number) + 1)
+    }
+
+    /// Addresses of the neighbour: a machine on the wire of the nodes that is none of them.
+    pub fn neighbour(self) -> [IpAddr; 2] {
+        [Ipv4Addr::new(198, 18, self.index, 200).into(), self.ipv6(0, 200).into()]
     }
 
     /// Pods of node `number`.

@@ -11,10 +11,14 @@ use anyhow::{Context, Result};
 use super::Addresses;
 use super::node::Node;
 use super::state::State;
+use crate::rooms::Room;
 use crate::{command, wait};
 
 /// Deleting an interface takes milliseconds.
 const REMOVAL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Locally administered (IEEE 802). The next neighbour has the same, because nodes remember for a while which one an address had.
+const NEIGHBOUR_MAC: &str = "02:74:75:6c:6c:65";
 
 /// The bridge of the cluster with this index; interface names end at 15 bytes, so they carry the index, not the name.
 fn bridge(index: u8) -> String {
@@ -40,6 +44,28 @@ pub(super) fn create(state: &State, nodes: &[Node]) -> Result<()> {
     }
     ip(Command::new("ip"), &machine_routes(state.addresses(), state.nodes))
         .context("cannot route to the cluster's pods")
+}
+
+/// Puts a room on the wire of the nodes, as a machine that is none of them, with a way to all pods. It leaves when the room goes.
+pub(super) fn connect(state: &State, room: &Room) -> Result<()> {
+    let (wire, bridge) = (format!("tulle-{}-n", state.index), bridge(state.index));
+    let holder = room.holder();
+    let script = format!(
+        "link add {wire} type veth peer name eth0 address {NEIGHBOUR_MAC} netns {holder}\nlink set {wire} master {bridge}\nlink set {wire} up\n"
+    );
+    ip(Command::new("ip"), &script).context("cannot connect a neighbour to the bridge")?;
+    room.ip(&neighbour_script(state.addresses(), state.nodes)).context("cannot set up the network of a neighbour")
+}
+
+fn neighbour_script(addresses: Addresses, nodes: u8) -> String {
+    let [v4, v6] = addresses.neighbour();
+    let mut script =
+        format!("link set lo up\naddress add {v4}/24 dev eth0\naddress add {v6}/64 dev eth0 nodad\nlink set eth0 up\n");
+    for number in 1..=nodes {
+        script += &format!("route add {} via {}\n", addresses.pods(number), addresses.node(number));
+        script += &format!("route add {} via {}\n", addresses.pods6(number), addresses.node6(number));
+    }
+    script
 }
 
 /// Removes the bridge and the machine's ends of the wires. It is no error if there are none.
