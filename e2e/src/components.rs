@@ -158,6 +158,15 @@ pub const COLLECTOR: Component = Component {
     ..PLAIN
 };
 
+/// A controller of canaries that speaks the kinds of the Service Mesh Interface.
+pub const FLAGGER: Component = Component {
+    folder: "flagger",
+    names_version: "github.com/fluxcd/flagger",
+    packages: &["github.com/fluxcd/flagger/cmd/flagger"],
+    cold: Duration::from_secs(120),
+    ..PLAIN
+};
+
 /// Both ends of WebSocket on gorilla's library.
 pub const WEBSOCKET: Component = Component {
     folder: "websocket",

@@ -3,6 +3,8 @@
 //! Fails when: a weight of any version is read wrongly, an update is not followed, a request fails on the way, or the translation does
 //! not end with what it translates.
 
+pub(crate) mod program;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -82,17 +84,7 @@ fn refused(context: &Context) -> Result<()> {
 
 /// Flagger's own object, which owns what it writes. Only its kind and uid matter here.
 fn canary(context: &Context) -> Result<Value> {
-    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-    context.apply(&json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "canaries.flagger.app"},
-        "spec": {
-            "group": "flagger.app", "scope": "Namespaced",
-            "names": {"kind": "Canary", "plural": "canaries", "singular": "canary"},
-            "versions": [{"name": "v1beta1", "served": true, "storage": true, "schema": schema}],
-        },
-    }))?;
-    context.kubectl().wait("condition=Established", "crd/canaries.flagger.app", SOON)?;
+    definitions(context)?;
     let canary = json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "checkout"}});
     context.apply(&canary)?;
     let uid = context.kubectl().get("canaries.flagger.app/checkout")?["metadata"]["uid"].clone();
@@ -100,6 +92,26 @@ fn canary(context: &Context) -> Result<Value> {
         "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "checkout", "uid": uid,
         "controller": true, "blockOwnerDeletion": true,
     }))
+}
+
+/// Flagger's kinds, with anything in them.
+fn definitions(context: &Context) -> Result<()> {
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    for (kind, plural) in
+        [("Canary", "canaries"), ("MetricTemplate", "metrictemplates"), ("AlertProvider", "alertproviders")]
+    {
+        let name = format!("{plural}.flagger.app");
+        let version = json!({"name": "v1beta1", "served": true, "storage": true, "schema": schema, "subresources": {"status": {}}});
+        context.apply(&json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name},
+            "spec": {
+                "group": "flagger.app", "scope": "Namespaced", "versions": [version],
+                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+            },
+        }))?;
+        context.kubectl().wait("condition=Established", &format!("crd/{name}"), SOON)?;
+    }
+    Ok(())
 }
 
 fn split(version: &str, owner: &Value, canary: &Value, primary: &Value) -> Value {

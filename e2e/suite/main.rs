@@ -42,6 +42,7 @@ const TESTS: &[Test] = &[
     Test { name: "routes-delegates", kind: Kind::Together, run: routes::delegates::run },
     Test { name: "routes-bytes", kind: Kind::Together, run: routes::bytes::run },
     Test { name: "flagger", kind: Kind::Together, run: flagger::run },
+    Test { name: "flagger-program", kind: Kind::Background, run: flagger::program::run },
     Test { name: "policy", kind: Kind::Together, run: policy::run },
     Test { name: "validation", kind: Kind::Together, run: validation::run },
     Test { name: "rollout", kind: Kind::Together, run: rollout::run },
