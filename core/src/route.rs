@@ -10,6 +10,7 @@ mod rank;
 #[cfg(test)]
 mod reference;
 mod source;
+pub mod subset;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub use filter::mirror::Mirror;
 pub use matcher::{FullRegex, HeaderMatch, Match, PatternError, QueryMatch, StringMatch};
 pub use rank::{Rank, merge};
 pub use source::{Caller, Export, SourceMatch};
+pub use subset::Subset;
 
 use self::filter::rewrite::Matched;
 use crate::name::ServiceRef;

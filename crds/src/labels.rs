@@ -31,6 +31,10 @@ pub const POD_IP_LABEL: &str = "tulle.dev/pod-ip";
 /// On a MeshEndpoint: the pod's IPv6 address, in the form of [`ip_label`].
 pub const POD_IP_V6_LABEL: &str = "tulle.dev/pod-ip-v6";
 
+/// On pods, by their controller: the revision of their template. It changes pod by pod during a rollout of a StatefulSet or DaemonSet,
+/// so it is left out of what a MeshService says of pods.
+pub const UNPUBLISHED_LABEL: &str = "controller-revision-hash";
+
 /// Field manager of everything the operator applies, spec and status.
 pub const OPERATOR_FIELD_MANAGER: &str = "tulle-operator";
 

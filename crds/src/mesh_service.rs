@@ -1,10 +1,15 @@
 //! `MeshService`: what the mesh knows of one Service. The operator writes it, users read it, proxies watch it.
 //!
-//! Small and slow-changing on purpose: endpoints come from EndpointSlices, so a rollout touches no MeshService.
+//! Small and slow-changing on purpose: endpoints come from EndpointSlices, so a rollout touches a MeshService when its first pod is
+//! there and when the last of the old ones is gone, and not for each.
+
+mod workload;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use workload::{Workload, labels_of, workloads};
 
 /// What the mesh knows of the Service of the same name and namespace.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -51,6 +56,11 @@ pub struct MeshServiceSpec {
     /// Whether endpoints that are no pods exist by design (the `kubernetes` Service, hand-made slices): spoken to in plaintext.
     #[serde(default)]
     pub external_endpoints: bool,
+
+    /// Labels of the pods behind the Service, sorted by `pods`, for subsets of VirtualServices.
+    #[schemars(length(max = 1024))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<Workload>,
 }
 
 /// One port of a Service.

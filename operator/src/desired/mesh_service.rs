@@ -1,11 +1,12 @@
 //! What the mesh knows of a Service: where it is, what it speaks, who may answer for it, and who cannot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use kube::api::ObjectMeta;
 use tulle_core::identity::SpiffeId;
 use tulle_crds::labels::{AddressKind, SERVICE_LABEL, ip_label};
+use tulle_crds::mesh_service::workloads;
 use tulle_crds::{MeshService, MeshServiceSpec, MeshServiceStatus, Protocol, ServicePort};
 
 use super::{Plan, Settings, managed, metadata_is, owned, owner};
@@ -67,22 +68,25 @@ fn desired(of: &Ref, service: &Service, tenant: &Tenant, settings: &Settings) ->
             identities: members.identities.into_iter().take(IDENTITIES_MAX).collect(),
             outside: members.outside.into_iter().take(OUTSIDE_MAX).collect(),
             external_endpoints: members.external,
+            workloads: workloads(members.labels),
         },
     }
 }
 
 /// Who is behind a Service.
 #[derive(Default)]
-struct Members {
+struct Members<'a> {
     identities: BTreeSet<String>,
     outside: BTreeSet<String>,
     external: bool,
+    /// Of each pod, meshed or not, by its name.
+    labels: BTreeMap<&'a str, &'a BTreeMap<String, String>>,
 }
 
-impl Members {
+impl<'a> Members<'a> {
     /// Pods that the selector picks count as soon as they exist, before they have an address: a proxy then knows an
     /// identity before it sees the endpoint. Pods that only a slice names count as well.
-    fn of(of: &Ref, service: &Service, tenant: &Tenant, settings: &Settings) -> Self {
+    fn of(of: &Ref, service: &Service, tenant: &'a Tenant, settings: &Settings) -> Self {
         let mut members = Self { external: service.external_name, ..Self::default() };
         let selected = tenant.pods.iter().filter(|(_, pod)| selects(&service.selector, &pod.labels));
         for (name, pod) in selected {
@@ -92,7 +96,7 @@ impl Members {
             match &endpoint.pod {
                 None => members.external = true,
                 Some(name) => {
-                    if let Some(pod) = tenant.pods.get(name) {
+                    if let Some((name, pod)) = tenant.pods.get_key_value(name) {
                         members.add(of, name, pod, settings);
                     }
                 }
@@ -101,10 +105,11 @@ impl Members {
         members
     }
 
-    fn add(&mut self, of: &Ref, name: &str, pod: &Pod, settings: &Settings) {
+    fn add(&mut self, of: &Ref, name: &'a str, pod: &'a Pod, settings: &Settings) {
         if pod.ended {
             return;
         }
+        self.labels.insert(name, &pod.labels);
         if !pod.meshed {
             self.outside.insert(name.to_owned());
             return;

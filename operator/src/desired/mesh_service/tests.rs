@@ -6,7 +6,7 @@ use super::plan;
 use crate::desired::Plan;
 use crate::desired::testing::{settings, world};
 use crate::world::tests::{at, pod, service, slice};
-use crate::world::{Change, Endpoint, Pod, Port, Slice, World};
+use crate::world::{Change, Endpoint, Key, Pod, Port, Slice, World};
 
 fn planned(world: &World) -> MeshService {
     match plan(&at("web"), world, &settings()) {
@@ -90,6 +90,40 @@ fn members() {
         assert_eq!(object.spec.external_endpoints, external, "{name}");
         assert_eq!(meshed(&object), word, "{name}");
     }
+}
+
+#[test]
+fn labels_of_pods_are_said_by_workload() {
+    let labelled = |version: &str, meshed| {
+        let mut pod = pod("web", meshed);
+        pod.labels.insert("version".into(), version.into());
+        Change::Pod(at("unused"), Some(pod))
+    };
+    let named = |name: &str, change: Change| match change {
+        Change::Pod(_, pod) => Change::Pod(at(name), pod),
+        other => other,
+    };
+    let mut world = world([
+        Change::Service(at("web"), Some(service("web"))),
+        named("web-a-1", labelled("v1", true)),
+        named("web-a-2", labelled("v1", false)),
+        named("web-b-1", labelled("v2", true)),
+    ]);
+    let said = |world: &World| -> Vec<String> {
+        let workloads = planned(world).spec.workloads;
+        workloads.iter().map(|workload| format!("{} {}", workload.pods, workload.labels["version"])).collect()
+    };
+    assert_eq!(said(&world), ["web-a-* v1", "web-b-* v2"], "meshed or not");
+
+    let object = planned(&world);
+    world.take_in(Change::MeshService(at("web"), Some(Arc::new(object))), &mut Default::default());
+    world.take_in(named("web-a-3", labelled("v1", true)), &mut Default::default());
+    assert!(plan(&at("web"), &world, &settings()).is_none(), "one more of a kind is no news");
+
+    let mut dirty = Default::default();
+    world.take_in(named("web-a-2", labelled("v2", false)), &mut dirty);
+    assert!(dirty.contains(&Key::Service(at("web"))), "{dirty:?}");
+    assert_eq!(said(&world), ["web-a-* v1", "web-a-2 v2", "web-b-* v2"]);
 }
 
 #[test]
