@@ -120,6 +120,8 @@ catalogue! {
         "correct the pattern";
     InvalidHost = 3013, "a host names no Service of this cluster",
         "use name, name.namespace or the full DNS name of a Service";
+    SubsetNotFound = 3014, "a destination names a subset that is not defined",
+        "add it to spec.subsets, or correct the name";
 
     DeniedByPolicy = 4001, "a DENY rule fits the call",
         "see the proxy's log for policy and rule; change the policy or the call";

@@ -51,6 +51,8 @@ pub struct Destination {
     pub service: ServiceRef,
     /// Its port; `None`: the one that was dialled.
     pub port: Option<u16>,
+    /// Which of its endpoints; `None`: all, and a TrafficSplit on the Service applies.
+    pub subset: Option<Arc<Subset>>,
 }
 
 /// The rules of one host.

@@ -5,6 +5,7 @@
 //! Parts that did not change keep their `Arc`, so that data threads can key their own state by pointer.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::authz::PolicySet;
 use crate::identity::SpiffeId;
 use crate::name::ServiceRef;
 use crate::route::bytes::ByteTable;
-use crate::route::{Match, RequestView, RouteTable};
+use crate::route::{Match, RequestView, RouteTable, Subset};
 use crate::split::Split;
 
 /// Everything the data path decides from.
@@ -71,11 +72,13 @@ pub struct Port {
     pub direct: Arc<Destination>,
 }
 
-/// A host a route chose, with the TrafficSplit on that host applied.
+/// A host a route chose, with the TrafficSplit on that host applied unless the route asked for a subset of it.
 #[derive(Debug, PartialEq)]
 pub struct Destination {
     /// The host.
     pub service: ServiceRef,
+    /// Which of its endpoints; `None`: all.
+    pub subset: Option<Arc<Subset>>,
     /// Backends by weight, those without a ready endpoint left out: their share is held by the others. `None`: no endpoint at all.
     pub backends: Option<Split<Arc<Backend>>>,
     /// Which requests the split is for; `None`: all.
@@ -104,12 +107,45 @@ impl Only {
 pub struct Backend {
     /// The Service whose endpoints these are.
     pub service: ServiceRef,
+    /// The subset of its endpoints that these are; `None`: all.
+    pub subset: Option<Arc<Subset>>,
     /// The Service's port.
     pub port: u16,
     /// Who may answer: a peer with any other identity is refused before a byte of the request is sent.
     pub identities: Arc<[SpiffeId]>,
     /// Ready endpoints, never empty.
     pub endpoints: Vec<Endpoint>,
+}
+
+impl Backend {
+    /// The name in metrics: the Service's, and after a `/` the subset's.
+    #[must_use]
+    pub fn label(&self) -> Arc<str> {
+        label(&self.service, self.subset.as_deref())
+    }
+}
+
+/// The name in logs: `namespace/service`, and after another `/` the subset's.
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.service)?;
+        self.subset.as_ref().map_or(Ok(()), |subset| write!(f, "/{}", subset.name))
+    }
+}
+
+impl Destination {
+    /// What stands for its backend in metrics where none could be chosen.
+    #[must_use]
+    pub fn label(&self) -> Arc<str> {
+        label(&self.service, self.subset.as_deref())
+    }
+}
+
+fn label(service: &ServiceRef, subset: Option<&Subset>) -> Arc<str> {
+    match subset {
+        None => Arc::clone(&service.name),
+        Some(subset) => format!("{}/{}", service.name, subset.name).into(),
+    }
 }
 
 /// One address that answers for a backend.

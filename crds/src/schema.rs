@@ -53,6 +53,8 @@ pub(crate) fn cel(rules: &'static [Rule]) -> impl FnMut(&mut Schema) {
 pub(crate) const HOSTS_PATTERN: &str = r"^(\*|(\*\.)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\.?)$";
 /// A host: a DNS name without wildcard.
 pub(crate) const HOST_PATTERN: &str = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\.?$";
+/// A DNS label.
+pub(crate) const LABEL_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// A server as TLS names it, `*.` and one for all below it, or `*`.
 pub(crate) const SERVER_NAME_PATTERN: &str = r"^(\*|(\*\.)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?)$";
 /// A network of either family, or an address.

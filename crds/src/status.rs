@@ -55,7 +55,9 @@ pub enum Reason {
     DelegateNotFound,
     /// ResolvedRefs, false: the Service has no such port.
     PortNotFound,
-    /// ResolvedRefs, false: a backend with weight has no ready endpoint; the others hold its share.
+    /// ResolvedRefs, false: the object defines no such subset.
+    SubsetNotFound,
+    /// ResolvedRefs, false: a backend with weight has no ready endpoint, and the others hold its share; or a subset that is sent to has none.
     BackendUnavailable,
     /// ResolvedRefs, false: the reference reaches into another namespace without that namespace's grant.
     RefNotPermitted,
@@ -88,6 +90,7 @@ impl Reason {
             Reason::ServiceNotFound => "ServiceNotFound",
             Reason::DelegateNotFound => "DelegateNotFound",
             Reason::PortNotFound => "PortNotFound",
+            Reason::SubsetNotFound => "SubsetNotFound",
             Reason::BackendUnavailable => "BackendUnavailable",
             Reason::RefNotPermitted => "RefNotPermitted",
             Reason::NamespaceNotMeshed => "NamespaceNotMeshed",

@@ -13,6 +13,7 @@ mod filter;
 mod headers;
 mod redirect;
 mod rewrite;
+mod subset;
 
 pub use bytes::{ConnectionMatch, TcpMatch, TcpRoute, TlsMatch, TlsRoute};
 pub use condition::{HttpMatch, StringMatch};
@@ -24,6 +25,7 @@ pub use filter::{Filters, Mirror, Retries};
 pub use headers::{HeaderOperations, Headers};
 pub use redirect::{Body, DirectResponse, Redirect};
 pub use rewrite::{RegexRewrite, Rewrite};
+pub use subset::Subset;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -101,6 +103,12 @@ pub struct VirtualServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tcp: Vec<TcpRoute>,
 
+    /// Parts of services, told apart by labels of their pods, for `subset` of destinations. They take effect together with the rules:
+    /// one edit changes both.
+    #[schemars(length(max = 32))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subsets: Vec<Subset>,
+
     /// Fields unknown to this release.
     #[serde(flatten)]
     pub rest: Rest,
@@ -109,7 +117,7 @@ pub struct VirtualServiceSpec {
 /// A namespace, `.` or `*`.
 const EXPORT_PATTERN: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\.|\*)$";
 
-const LATER_SPEC: Later = &[("subsets", Shape::Objects)];
+const LATER_SPEC: Later = &[("trafficPolicy", Shape::Object)];
 
 const SPEC_RULES: &[Rule] = &[
     Rule {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tulle_core::route::Subset;
 use tulle_core::route::delegate::DEPTH_MAX;
 use tulle_crds::{MeshEndpoint, MeshPolicy, MeshService, TrafficSplit, VirtualService};
 
@@ -171,6 +172,15 @@ impl Tenant {
         let ready = self.endpoints(service).filter(|endpoint| endpoint.ready);
         ready.map(|endpoint| endpoint.pod.as_deref().unwrap_or(&endpoint.address)).collect::<BTreeSet<&str>>().len()
     }
+
+    /// Whether a ready endpoint of a Service belongs to a subset.
+    #[must_use]
+    pub fn is_ready(&self, service: &str, subset: &Subset) -> bool {
+        self.endpoints(service).filter(|endpoint| endpoint.ready).any(|endpoint| {
+            let labels = endpoint.pod.as_ref().and_then(|pod| self.pods.get(pod)).map(|pod| &pod.labels);
+            subset.takes(endpoint.pod.as_deref(), labels)
+        })
+    }
 }
 
 /// Something that was seen. `None` says that the object is gone.
@@ -315,6 +325,7 @@ impl World {
             tenant.slices_of.entry(service).or_default().insert(of.name);
         }
         tenant.dirty_splits(&of.namespace, dirty);
+        self.dirty_subsets(&of.namespace, dirty);
     }
 
     fn pod(&mut self, of: Ref, pod: Option<Pod>, dirty: &mut BTreeSet<Key>) {
@@ -328,6 +339,7 @@ impl World {
         let counts = |pod: &Option<Pod>| usize::from(pod.as_ref().is_some_and(|pod| pod.meshed && !pod.ended));
         tenant.meshed_pods = tenant.meshed_pods + counts(&after) - counts(&before);
         let changed = tenant.is_meshed() != was_meshed;
+        let relabelled = before.as_ref().map(|pod| &pod.labels) != after.as_ref().map(|pod| &pod.labels);
         for pod in [before, after].iter().flatten() {
             for (name, service) in &tenant.services {
                 if selects(&service.selector, &pod.labels) {
@@ -345,6 +357,9 @@ impl World {
             dirty.insert(Key::Bindings);
             tenant.dirty_user_objects(&of.namespace, dirty);
             self.dirty_mesh_wide(dirty);
+        }
+        if relabelled {
+            self.dirty_subsets(&of.namespace, dirty);
         }
         dirty.insert(Key::Pod(of));
     }
@@ -389,6 +404,19 @@ impl World {
             }
         }
         self.dirty_mesh_wide(dirty);
+    }
+
+    /// VirtualServices that tell pods of a namespace apart.
+    fn dirty_subsets(&self, namespace: &Name, dirty: &mut BTreeSet<Key>) {
+        let neighbours = self.tenants.get_key_value(namespace).into_iter().flat_map(|(namespace, tenant)| {
+            tenant.virtual_services.keys().map(|name| Ref { namespace: namespace.clone(), name: name.clone() })
+        });
+        let tells_apart = |of: &Ref| {
+            let object = self.tenants.get(&of.namespace).and_then(|tenant| tenant.virtual_services.get(&of.name));
+            object.is_some_and(|object| !object.spec.subsets.is_empty())
+        };
+        let all = neighbours.chain(self.abroad.objects(namespace).cloned());
+        dirty.extend(all.filter(tells_apart).map(Key::VirtualService));
     }
 
     /// Policies of the system namespace concern every meshed namespace.

@@ -105,8 +105,8 @@ fn catalog(port: u16, pod: SocketAddr) -> anyhow::Result<Service> {
         let service = ServiceRef::new("shop", name);
         let endpoints = vec![Endpoint { address: pod, transport: Transport::Mesh }];
         let identities = Arc::from([identity.clone()]);
-        let backend = Backend { service: service.clone(), port, identities, endpoints };
-        Arc::new(Destination { service, backends: Some(Split::single(Arc::new(backend))), only: None })
+        let backend = Backend { service: service.clone(), subset: None, port, identities, endpoints };
+        Arc::new(Destination { service, subset: None, backends: Some(Split::single(Arc::new(backend))), only: None })
     };
     let rule = |name: &str, matches, weights: &[(&str, u32)]| Rule {
         name: Arc::from(name),

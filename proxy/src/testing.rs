@@ -264,8 +264,9 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
 pub(crate) fn direct(service: SocketAddr, endpoints: Vec<Endpoint>, identity: &str) -> Arc<Destination> {
     let name = ServiceRef::new("shop", "web");
     let identities = Arc::from([identity.parse().unwrap()]);
-    let backend = Arc::new(Backend { service: name.clone(), port: service.port(), identities, endpoints });
-    Arc::new(Destination { service: name, backends: Some(Split::single(backend)), only: None })
+    let backend =
+        Arc::new(Backend { service: name.clone(), subset: None, port: service.port(), identities, endpoints });
+    Arc::new(Destination { service: name, subset: None, backends: Some(Split::single(backend)), only: None })
 }
 
 /// Policies of the callees: one with these rules.
@@ -285,7 +286,7 @@ fn backends(service: SocketAddr, endpoints: Vec<Endpoint>) -> impl Iterator<Item
     endpoints.into_iter().enumerate().map(move |(index, endpoint)| {
         let name = ServiceRef::new("shop", format!("app-{index}").as_str());
         let identities = Arc::from([CALLEE.parse().unwrap()]);
-        Arc::new(Backend { service: name, port: service.port(), identities, endpoints: vec![endpoint] })
+        Arc::new(Backend { service: name, subset: None, port: service.port(), identities, endpoints: vec![endpoint] })
     })
 }
 
@@ -294,7 +295,7 @@ fn split(service: SocketAddr, endpoints: Vec<Endpoint>, matches: Vec<Match>) -> 
     let (others, chosen) = (backends.next(), backends.next().unwrap());
     let only = Some(Box::new(Only { matches, others }));
     let backends = Some(Split::single(chosen));
-    let direct = Arc::new(Destination { service: ServiceRef::new("shop", "web"), backends, only });
+    let direct = Arc::new(Destination { service: ServiceRef::new("shop", "web"), subset: None, backends, only });
     snapshot(service, RouteTable::default(), direct)
 }
 
@@ -302,7 +303,7 @@ fn split(service: SocketAddr, endpoints: Vec<Endpoint>, matches: Vec<Match>) -> 
 fn destinations(service: SocketAddr, endpoints: Vec<Endpoint>) -> Vec<Arc<Destination>> {
     let destination = |backend: Arc<Backend>| {
         let name = backend.service.clone();
-        Arc::new(Destination { service: name, backends: Some(Split::single(backend)), only: None })
+        Arc::new(Destination { service: name, subset: None, backends: Some(Split::single(backend)), only: None })
     };
     backends(service, endpoints).map(destination).collect()
 }

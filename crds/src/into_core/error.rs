@@ -55,6 +55,7 @@ impl SpecError {
             Code::ReferenceNotPermitted => (ConditionType::ResolvedRefs, Reason::RefNotPermitted),
             Code::ReferenceNotFound => (ConditionType::ResolvedRefs, Reason::ServiceNotFound),
             Code::PortNotFound => (ConditionType::ResolvedRefs, Reason::PortNotFound),
+            Code::SubsetNotFound => (ConditionType::ResolvedRefs, Reason::SubsetNotFound),
             Code::Conflicting => (ConditionType::Accepted, Reason::Conflicted),
             _ => (ConditionType::Accepted, Reason::InvalidField),
         };

@@ -473,16 +473,16 @@ fn what_this_release_cannot_do_is_never_ignored() {
         let sentence = format!("TUL3002: spec.http[0].{field}: is not supported by this release; remove the field");
         refused(virtual_service, &[(route(field), &sentence)]);
     }
-    let mut subset = http(json!({"route": [{"destination": {"host": "web", "subset": "v1"}}]}));
+    let mut gateway = http(json!({"route": [{"destination": {"host": "web", "subnet": "v1"}}]}));
     let sentence =
-        "TUL3002: spec.http[0].route[0].destination.subset: is not supported by this release; remove the field";
-    refused(virtual_service, &[(subset.clone(), sentence)]);
-    subset["http"][0]["route"][0]["destination"] = json!({"host": "web"});
-    subset["gateways"] = json!(["ingress"]);
+        "TUL3002: spec.http[0].route[0].destination.subnet: is not supported by this release; remove the field";
+    refused(virtual_service, &[(gateway.clone(), sentence)]);
+    gateway["http"][0]["route"][0]["destination"] = json!({"host": "web"});
+    gateway["gateways"] = json!(["ingress"]);
     refused(
         virtual_service,
         &[(
-            subset,
+            gateway,
             "TUL3002: spec.gateways: names gateways only, which this release does not serve; add mesh, or remove the object",
         )],
     );

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Headers;
-use crate::later::{Rest, Shape, refuse};
-use crate::schema::{HOST_MAX, host};
+use crate::later::{Rest, refuse};
+use crate::schema::{HOST_MAX, LABEL_PATTERN, host};
 
 /// A destination with its share.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -49,15 +49,20 @@ pub struct WeightedDestination {
     pub rest: Rest,
 }
 
-/// A service, and which of its ports.
+/// A service, and which of its ports and pods.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(&[("subset", Shape::Text)]))]
+#[schemars(transform = refuse(&[]))]
 #[serde(rename_all = "camelCase")]
 pub struct Destination {
     /// A service of this object's namespace: short name, `name.namespace`, or the full DNS name. Where all `hosts` are of other
     /// namespaces, also a service of theirs.
     #[schemars(length(min = 1, max = HOST_MAX), transform = host)]
     pub host: String,
+
+    /// One of the object's `subsets`: only the endpoints of that service whose pods have its labels, and no TrafficSplit on the service.
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subset: Option<String>,
 
     /// Port of that service. Absent: the port the client dialled.
     #[serde(default, skip_serializing_if = "Option::is_none")]

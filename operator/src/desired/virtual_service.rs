@@ -12,7 +12,7 @@ use tulle_core::host::Host;
 use tulle_core::name::ServiceRef;
 use tulle_core::route::bytes::ByteRule;
 use tulle_core::route::delegate::Composed;
-use tulle_core::route::{Destination, Rule};
+use tulle_core::route::{Action, Destination, Rule};
 use tulle_crds::into_core::{self, Ctx, parse_virtual_service};
 use tulle_crds::status::{ConditionType, Finding, Reason};
 use tulle_crds::{VirtualService, VirtualServiceSpec, VirtualServiceStatus};
@@ -132,7 +132,7 @@ fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
         };
         return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("spec.hosts[{index}]"), why);
     }
-    for (path, destination) in destinations(routes) {
+    for Leads { path, to: destination, .. } in destinations(routes) {
         let Some(service) = found(&destination.service) else {
             let why = format!("Service {} does not exist", destination.service);
             return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("{path}.host"), why);
@@ -144,24 +144,47 @@ fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
             return missing(Reason::PortNotFound, Code::PortNotFound, format!("{path}.port.number"), why);
         }
     }
-    Finding::is_true(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every service and port exists")
+    let empty = |leads: &Leads<'_>| leads.receives && is_empty_subset(leads.to, world);
+    if let Some(Leads { path, to, .. }) = destinations(routes).find(empty) {
+        let name = to.subset.as_ref().map_or("", |subset| &subset.name);
+        let why = format!("subset {name} of {} has no ready endpoint, and what is sent to it fails", to.service);
+        return missing(Reason::BackendUnavailable, Code::NoEndpoints, format!("{path}.subset"), why);
+    }
+    Finding::is_true(ConditionType::ResolvedRefs, Reason::ResolvedRefs, "every service, port and subset exists")
 }
 
-/// Every destination an object names itself, with its place.
-fn destinations(routes: &into_core::VirtualService) -> impl Iterator<Item = (String, &Destination)> {
+/// Whether a destination is a subset to which no ready endpoint belongs.
+fn is_empty_subset(to: &Destination, world: &World) -> bool {
+    let Some(subset) = &to.subset else { return false };
+    !world.tenant(&to.service.namespace).is_some_and(|tenant| tenant.is_ready(&to.service.name, subset))
+}
+
+/// A destination that an object names itself.
+struct Leads<'a> {
+    /// Its place.
+    path: String,
+    to: &'a Destination,
+    /// Whether its share is above 0.
+    receives: bool,
+}
+
+/// Every destination an object names itself.
+fn destinations(routes: &into_core::VirtualService) -> impl Iterator<Item = Leads<'_>> {
     // `VirtualService shop/web http[1]`: rules for gateways are left out, so a position in the list would name another one.
     let place = |name: &str| name.rsplit(' ').next().unwrap_or_default().to_owned();
     let of_requests = routes.rules.iter().flat_map(move |rule| {
-        let mirrors = rule.filters.mirrors.iter().map(|mirror| &mirror.destination).enumerate();
-        let branches = rule.action.destinations().enumerate().map(|(index, to)| (format!("route[{index}]"), to));
-        let all = branches.chain(mirrors.map(|(index, to)| (format!("mirrors[{index}]"), to)));
-        all.map(move |(field, to)| (format!("spec.{}.{field}.destination", place(&rule.name)), to))
+        let shares = if let Action::Forward(branches) = &rule.action { Some(branches.entries()) } else { None };
+        let branches = shares.into_iter().flatten().map(|(branch, weight)| (&branch.destination, weight.0 > 0));
+        let mirrors = rule.filters.mirrors.iter().map(|mirror| (&mirror.destination, mirror.share.covers(0)));
+        let branches = branches.enumerate().map(|(index, led)| (format!("route[{index}]"), led));
+        let all = branches.chain(mirrors.enumerate().map(|(index, led)| (format!("mirrors[{index}]"), led)));
+        all.map(move |(field, led)| (format!("spec.{}.{field}.destination", place(&rule.name)), led))
     });
     let of_bytes = routes.bytes.rules().flat_map(move |rule| {
-        let all = rule.destinations().enumerate();
-        all.map(move |(index, to)| (format!("spec.{}.route[{index}].destination", place(&rule.name)), to))
+        let all = rule.to.entries().map(|(to, weight)| (to, weight.0 > 0)).enumerate();
+        all.map(move |(index, led)| (format!("spec.{}.route[{index}].destination", place(&rule.name)), led))
     });
-    of_requests.chain(of_bytes)
+    of_requests.chain(of_bytes).map(|(path, (to, receives))| Leads { path, to, receives })
 }
 
 fn shown(hosts: &[String]) -> String {

@@ -25,12 +25,17 @@ impl Abroad {
 
     /// The namespaces from which one is referred to.
     pub(super) fn referring(&self, namespace: &str) -> impl Iterator<Item = &Name> {
-        self.0.get(namespace).into_iter().flatten().map(|of| &of.namespace)
+        self.objects(namespace).map(|of| &of.namespace)
+    }
+
+    /// The objects that refer to a namespace.
+    pub(super) fn objects(&self, namespace: &str) -> impl Iterator<Item = &Ref> {
+        self.0.get(namespace).into_iter().flatten()
     }
 
     /// What has to be decided anew because something of a namespace changed.
     pub(super) fn dirty(&self, namespace: &Name, dirty: &mut BTreeSet<Key>) {
-        dirty.extend(self.0.get(namespace).into_iter().flatten().cloned().map(Key::VirtualService));
+        dirty.extend(self.objects(namespace).cloned().map(Key::VirtualService));
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tulle_core::name::ServiceRef;
-use tulle_core::route::Caller;
+use tulle_core::route::{Caller, Subset};
 use tulle_core::snapshot::{Backend, Destination, Only, PodTarget, Port, Service, Snapshot, Target};
 use tulle_core::split::Split;
 
@@ -31,9 +31,12 @@ pub(crate) struct Built {
 #[derive(Clone, Debug, Default)]
 struct Parts {
     services: HashMap<ServiceRef, Arc<Service>>,
-    destinations: HashMap<(ServiceRef, u16), Arc<Destination>>,
-    backends: HashMap<(ServiceRef, u16), Arc<Backend>>,
+    destinations: HashMap<Place, Arc<Destination>>,
+    backends: HashMap<Place, Arc<Backend>>,
 }
+
+/// What a destination or backend is known by: Service, port, and which of its endpoints.
+type Place = (ServiceRef, u16, Option<Arc<Subset>>);
 
 /// What does not change while the proxy runs.
 #[derive(Clone, Debug)]
@@ -133,40 +136,47 @@ impl Builder<'_> {
     fn port(&mut self, name: &ServiceRef, port: &ServicePort) -> Port {
         let (namespace, none) = (&self.frame.home.namespace, BTreeMap::new());
         let caller = Caller { namespace, labels: self.store.labels().unwrap_or(&none), port: port.number };
-        let routes = routes(self.store, name, &caller, |host, number| self.destination(host, number));
-        let bytes = bytes(self.store, name, &caller, |host, number| self.destination(host, number));
-        let direct = self.destination(name, port.number);
+        let routes = routes(self.store, name, &caller, |asked, number| {
+            self.destination(&asked.service, number, asked.subset.as_ref())
+        });
+        let bytes = bytes(self.store, name, &caller, |asked, number| {
+            self.destination(&asked.service, number, asked.subset.as_ref())
+        });
+        let direct = self.destination(name, port.number, None);
         Port { number: port.number, protocol: port.protocol, routes, bytes, direct }
     }
 
     /// A host a route chose. Without a split on it, its own endpoints; with one, those of the backends that have any: a share
-    /// without a ready endpoint is held by the others. The apex among its own backends means its endpoints, not the split again.
-    fn destination(&mut self, host: &ServiceRef, port: u16) -> Arc<Destination> {
-        let key = (host.clone(), port);
+    /// without a ready endpoint is held by the others. The apex among its own backends means its endpoints, not the split again, and so
+    /// does a subset of it.
+    fn destination(&mut self, host: &ServiceRef, port: u16, subset: Option<&Arc<Subset>>) -> Arc<Destination> {
+        let key = (host.clone(), port, subset.cloned());
         if let Some(built) = self.new.destinations.get(&key) {
             return Arc::clone(built);
         }
-        let split = self.store.world(&host.namespace).and_then(|world| world.split_of(host));
+        let world = self.store.world(&host.namespace).filter(|_| subset.is_none());
+        let split = world.and_then(|world| world.split_of(host));
         let backends = match split {
             Some(split) => {
                 let shares: Vec<_> =
-                    split.backends.iter().map(|(name, weight)| (self.backend(name, port), *weight)).collect();
+                    split.backends.iter().map(|(name, weight)| (self.backend(name, port, None), *weight)).collect();
                 Split::new(shares.into_iter().filter_map(|(backend, weight)| Some((backend?, weight))))
             }
-            None => self.backend(host, port).map(Split::single),
+            None => self.backend(host, port, subset).map(Split::single),
         };
         let only = split
             .filter(|split| !split.matches.is_empty())
-            .map(|split| Box::new(Only { matches: split.matches.clone(), others: self.backend(host, port) }));
-        let destination = Destination { service: host.clone(), backends, only };
+            .map(|split| Box::new(Only { matches: split.matches.clone(), others: self.backend(host, port, None) }));
+        let destination = Destination { service: host.clone(), subset: subset.cloned(), backends, only };
         let destination = reuse(self.old.destinations.get(&key), destination);
         self.new.destinations.insert(key, Arc::clone(&destination));
         destination
     }
 
-    /// A Service's own endpoints for a port of the same number; `None` if it has no such port or no endpoint that takes traffic.
-    fn backend(&mut self, name: &ServiceRef, number: u16) -> Option<Arc<Backend>> {
-        let key = (name.clone(), number);
+    /// A Service's own endpoints for a port of the same number, or a subset of them; `None` if it has no such port or no endpoint that
+    /// takes traffic.
+    fn backend(&mut self, name: &ServiceRef, number: u16, subset: Option<&Arc<Subset>>) -> Option<Arc<Backend>> {
+        let key = (name.clone(), number, subset.cloned());
         if let Some(built) = self.new.backends.get(&key) {
             return Some(Arc::clone(built));
         }
@@ -175,12 +185,12 @@ impl Builder<'_> {
         let port = record.port(number)?;
         let slices =
             world.slices.in_force().map(|(_, slice)| slice.as_ref()).filter(|slice| slice.service == name.name);
-        let endpoints = endpoints(record, port, slices, self.frame.prefer_ipv4);
+        let endpoints = endpoints((record, port), subset.map(AsRef::as_ref), slices, self.frame.prefer_ipv4);
         if endpoints.is_empty() {
             return None;
         }
         let identities = Arc::clone(&record.identities);
-        let backend = Backend { service: name.clone(), port: number, identities, endpoints };
+        let backend = Backend { service: name.clone(), subset: subset.cloned(), port: number, identities, endpoints };
         let backend = reuse(self.old.backends.get(&key), backend);
         self.new.backends.insert(key, Arc::clone(&backend));
         Some(backend)

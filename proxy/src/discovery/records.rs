@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use tulle_core::identity::SpiffeId;
 use tulle_core::name::Namespace;
+use tulle_core::route::Subset;
 use tulle_core::sidecar::TRUST_BUNDLE_KEY;
 use tulle_core::snapshot::Protocol;
+use tulle_crds::mesh_service::{Workload, labels_of};
 use tulle_crds::{MeshEndpointSpec, MeshServiceSpec, mesh_service};
 
 use super::collection::Refused;
@@ -59,6 +61,8 @@ pub(crate) struct ServiceRecord {
     pub(crate) outside: Vec<String>,
     /// Whether endpoints that are no pods are outside the mesh by design.
     pub(crate) external_endpoints: bool,
+    /// Labels of its pods, sorted by their names.
+    pub(crate) workloads: Vec<Workload>,
 }
 
 /// One port of a Service.
@@ -82,6 +86,8 @@ impl ServiceRecord {
     fn of(spec: MeshServiceSpec) -> Result<Self, String> {
         let mut outside = spec.outside;
         outside.sort_unstable();
+        let mut workloads = spec.workloads;
+        workloads.sort_unstable_by(|one, other| one.pods.cmp(&other.pods));
         Ok(Self {
             cluster_ips: addresses("spec.clusterIPs", &spec.cluster_ips)?,
             ports: spec.ports.into_iter().map(ServicePort::from).collect(),
@@ -93,12 +99,18 @@ impl ServiceRecord {
                 .collect::<Result<_, _>>()?,
             outside,
             external_endpoints: spec.external_endpoints,
+            workloads,
         })
     }
 
     /// The port with this number.
     pub(crate) fn port(&self, number: u16) -> Option<&ServicePort> {
         self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// Whether an endpoint with this pod behind it belongs to a subset.
+    pub(crate) fn is_in(&self, subset: &Subset, pod: Option<&str>) -> bool {
+        subset.takes(pod, pod.and_then(|pod| labels_of(&self.workloads, pod)))
     }
 
     /// Whether a pod without a proxy has this name.

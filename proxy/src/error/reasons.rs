@@ -206,7 +206,7 @@ fn elsewhere() -> Rule<usize> {
 }
 
 fn without_endpoints(service: SocketAddr) -> Snapshot {
-    let nowhere = Destination { service: ServiceRef::new("shop", "web"), backends: None, only: None };
+    let nowhere = Destination { service: ServiceRef::new("shop", "web"), subset: None, backends: None, only: None };
     snapshot(service, RouteTable::default(), Arc::new(nowhere))
 }
 

@@ -143,7 +143,7 @@ fn mirrors(
     let lanes = drawn.filter_map(|mirror| match backend(worker, &mirror.destination, |only| only.takes(request)) {
         Ok(backend) => Some(worker.lane((service, port), Some(Chosen::Mirror(rule, mirror)), backend)),
         Err(_) => {
-            let labels = request::labels(worker, &service.name, &rule.name, &mirror.destination.service.name);
+            let labels = request::labels(worker, &service.name, &rule.name, mirror.destination.label());
             worker.metrics.mirrored(labels).count(Copied::Failed);
             None
         }
@@ -215,6 +215,7 @@ pub(crate) fn has_routes(connection: &Connection) -> bool {
 pub(crate) fn pod(worker: &Worker, pod: &PodTarget, dialled: SocketAddr) -> Rc<Lane> {
     let backend = Arc::new(Backend {
         service: pod.pod.clone(),
+        subset: None,
         port: dialled.port(),
         identities: Arc::from([pod.identity.clone()]),
         endpoints: vec![Endpoint { address: dialled, transport: Transport::Mesh }],
@@ -260,7 +261,8 @@ fn backend<'a>(
         _ => destination.backends.as_ref().map(|split| split.pick(worker.draw())),
     };
     chosen.ok_or_else(|| {
-        let detail = format!("{} has no ready endpoint for this port", destination.service);
+        let of = destination.subset.as_ref().map(|subset| format!("subset {} of ", subset.name)).unwrap_or_default();
+        let detail = format!("{of}{} has no ready endpoint for this port", destination.service);
         Failure::new(Reason::NoEndpoints, detail)
     })
 }

@@ -219,15 +219,15 @@ fn cells<'a>(worker: &Worker, lane: &'a Lane, way: Way) -> &'a Arc<HttpCells> {
 pub(crate) fn lane_labels(worker: &Worker, lane: &Lane, mtls: bool) -> Labels {
     Labels {
         route: lane.route().map_or_else(|| Arc::from(""), Arc::clone),
-        backend: Arc::clone(&lane.view.backend.service.name),
+        backend: lane.view.backend.label(),
         mtls,
         ..undecided(worker, Some(lane.service.clone()))
     }
 }
 
 /// Labels of what a rule sends to this backend in vain.
-pub(super) fn labels(worker: &Worker, service: &ServiceRef, route: &Arc<str>, backend: &Arc<str>) -> Labels {
-    Labels { route: Arc::clone(route), backend: Arc::clone(backend), ..undecided(worker, Some(service.clone())) }
+pub(super) fn labels(worker: &Worker, service: &ServiceRef, route: &Arc<str>, backend: Arc<str>) -> Labels {
+    Labels { route: Arc::clone(route), backend, ..undecided(worker, Some(service.clone())) }
 }
 
 /// Labels of a call of this pod for which neither rule nor backend was found. `None`: what was dialled is not known any more.
@@ -250,5 +250,5 @@ fn undecided(worker: &Worker, service: Option<ServiceRef>) -> Labels {
 pub(super) fn describe(line: &mut Line, lane: &Lane) {
     line.service = lane.service.to_string();
     line.route = lane.route().cloned();
-    line.backend = lane.view.backend.service.to_string();
+    line.backend = lane.view.backend.to_string();
 }

@@ -53,7 +53,7 @@ pub(super) fn source(
 }
 
 /// A value of a label that is not empty (Kubernetes, `IsValidLabelValue`).
-fn is_label_value(value: &str) -> bool {
+pub(super) fn is_label_value(value: &str) -> bool {
     let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     value.len() <= 63
         && ends(value.bytes().next())

@@ -48,10 +48,11 @@ fn split<W, T>(list: &[W], read: impl Fn(&W) -> Result<(T, Option<i64>), SpecErr
         .ok_or_else(|| SpecError::new(Code::NothingToChoose, "all weights are 0 or absent").under("route"))
 }
 
-/// A service, and which of its ports.
+/// A service, and which of its ports and pods.
 pub(super) fn destination(written: &written::Destination, scope: &Scope<'_>) -> Result<Destination, SpecError> {
     nothing_else(&written.rest)?;
     let service = scope.destination(&written.host).at("host")?;
     let port = written.port.as_ref().map(|selector| port(selector.number).at("port.number")).transpose()?;
-    Ok(Destination { service, port })
+    let subset = written.subset.as_deref().map(|name| scope.subset(&service, name).at("subset")).transpose()?;
+    Ok(Destination { service, port, subset })
 }

@@ -5,11 +5,15 @@
 //! back to where these calls were going.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tulle_core::host::Host;
 use tulle_core::name::{Namespace, ServiceRef};
+use tulle_core::route::Subset;
 
+use super::subsets::Subsets;
 use crate::into_core::{Ctx, SpecError};
+use crate::virtual_service as written;
 
 /// The namespaces that an object speaks of.
 pub(super) struct Scope<'a> {
@@ -18,16 +22,24 @@ pub(super) struct Scope<'a> {
     pub(super) namespace: &'a Namespace,
     /// Those of its hosts, where all of them are elsewhere.
     abroad: BTreeSet<&'a Namespace>,
+    subsets: Subsets,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(ctx: &'a Ctx, namespace: &'a Namespace, hosts: &'a [Host]) -> Scope<'a> {
+    pub(super) fn new(
+        ctx: &'a Ctx,
+        namespace: &'a Namespace,
+        hosts: &'a [Host],
+        subsets: &[written::Subset],
+    ) -> Result<Scope<'a>, SpecError> {
         let mut abroad: BTreeSet<_> = hosts.iter().map(Host::namespace).collect();
         if abroad.contains(namespace) {
             // Everybody calls the host that is its own, and nobody else's calls may be steered into a third namespace.
             abroad.clear();
         }
-        Scope { ctx, namespace, abroad }
+        let mut scope = Scope { ctx, namespace, abroad, subsets: Subsets::default() };
+        scope.subsets = super::subsets::subsets(subsets, |host| scope.destination(host))?;
+        Ok(scope)
     }
 
     /// Whether the rules are for the calls of the object's own namespace alone.
@@ -42,5 +54,10 @@ impl<'a> Scope<'a> {
             return Ok(service);
         }
         self.ctx.own_service(host, self.namespace)
+    }
+
+    /// The subset of a Service that a destination names.
+    pub(super) fn subset(&self, service: &ServiceRef, name: &str) -> Result<Arc<Subset>, SpecError> {
+        self.subsets.find(service, name)
     }
 }

@@ -8,7 +8,7 @@ use tulle_core::route::filter::headers::HeaderEdits;
 use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::filter::redirect::{RedirectPath, RedirectPort};
 use tulle_core::route::filter::rewrite::Rewrite;
-use tulle_core::route::{Action, Mirror};
+use tulle_core::route::{Action, Mirror, Subset};
 
 use super::*;
 use crate::into_core::tests::{http, refused, virtual_service};
@@ -516,7 +516,7 @@ fn every_field_of_retries_is_read() {
 #[test]
 fn mirrors_are_read_with_their_shares() {
     let mirror = |host: &str, port, value| {
-        let destination = Destination { service: tulle_core::name::ServiceRef::new("shop", host), port };
+        let destination = Destination { service: ServiceRef::new("shop", host), port, subset: None };
         Mirror { destination, share: percent(value) }
     };
     let rows = [
@@ -564,7 +564,8 @@ fn mirrors_with_a_mistake() {
             ),
             (
                 mirrors(json!([{"destination": dark}, {"destination": {"host": "dark", "subset": "v1"}}])),
-                "TUL3002: spec.http[0].mirrors[1].destination.subset: is not supported by this release; remove the field",
+                "TUL3014: spec.http[0].mirrors[1].destination.subset: \"v1\" is no subset of shop/dark: none is defined; \
+                 add it to spec.subsets, or correct the name",
             ),
             (
                 mirrors(json!([{"destination": dark, "share": 1}])),
@@ -596,6 +597,98 @@ fn mirrors_with_a_mistake() {
             ),
         ],
     );
+}
+
+/// A spec with subsets of `web` and `api`, and one rule of each list that names `subset` of `web`.
+fn with_subsets(subset: &str) -> Value {
+    let to = json!({"host": "web", "subset": subset});
+    json!({
+        "hosts": ["web"],
+        "subsets": [
+            {"name": "v1", "labels": {"version": "v1"}},
+            {"name": "v1", "labels": {"version": "api-v1"}, "host": "api"},
+            {"name": "v2", "labels": {"version": "v2", "track": ""}, "host": "web.shop.svc.cluster.local"},
+            {"name": "all"},
+        ],
+        "http": [{"route": [{"destination": to}], "mirrors": [{"destination": {"host": "api", "subset": "v1"}}]}],
+        "tls": [{"match": [{"sniHosts": ["*"]}], "route": [{"destination": to}]}],
+        "tcp": [{"route": [{"destination": to}]}],
+    })
+}
+
+#[test]
+fn subsets_are_found_by_host_and_name() {
+    let shown = |destination: &Destination| {
+        let labels = |subset: &Subset| subset.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
+        let subset = destination.subset.as_ref().map(|subset| format!("{} {}", subset.name, labels(subset).join(",")));
+        format!("{} {}", destination.service.name, subset.unwrap_or_default())
+    };
+    for (name, want) in [("v1", "web v1 version=v1"), ("v2", "web v2 track=,version=v2"), ("all", "web all ")] {
+        let parsed = virtual_service(&with_subsets(name)).unwrap();
+        let of_requests: Vec<_> = parsed.rules.iter().flat_map(Rule::destinations).map(shown).collect();
+        assert_eq!(of_requests, [want, "api v1 version=api-v1"], "{name}");
+        let of_bytes: Vec<_> = parsed.bytes.rules().flat_map(|rule| rule.destinations()).map(shown).collect();
+        assert_eq!(of_bytes, [want, want], "{name}");
+    }
+}
+
+#[test]
+fn subsets_with_a_mistake() {
+    let changed = |path: &str, value: Value| {
+        let mut spec = with_subsets("v1");
+        *spec.pointer_mut(path).unwrap() = value;
+        spec
+    };
+    let first = |subset: Value| changed("/subsets/0", subset);
+    refused(
+        virtual_service,
+        &[
+            (
+                with_subsets("v3"),
+                "TUL3014: spec.http[0].route[0].destination.subset: \"v3\" is no subset of shop/web, which has v1, v2, all; \
+                 add it to spec.subsets, or correct the name",
+            ),
+            (
+                changed("/tls/0/route/0/destination/subset", json!("v3")),
+                "TUL3014: spec.tls[0].route[0].destination.subset: \"v3\" is no subset of shop/web, which has v1, v2, all; \
+                 add it to spec.subsets, or correct the name",
+            ),
+            (
+                changed("/tcp/0/route/0/destination", json!({"host": "api", "subset": "v2"})),
+                "TUL3014: spec.tcp[0].route[0].destination.subset: \"v2\" is no subset of shop/api, which has v1, all; \
+                 add it to spec.subsets, or correct the name",
+            ),
+            (
+                first(json!({"name": "all"})),
+                "TUL3004: spec.subsets[3].name: \"all\" is defined twice; keep one of the two",
+            ),
+            (
+                first(json!({"name": "v 1"})),
+                "TUL3001: spec.subsets[0].name: \"v 1\" is not of lower-case letters, digits and '-', 1 to 63; correct the value",
+            ),
+            (
+                first(json!({"name": "v1", "host": "web.bank"})),
+                "TUL3006: spec.subsets[0].host: bank/web is in another namespace than this object (shop); \
+                 refer to services of the object's own namespace",
+            ),
+            (
+                first(json!({"name": "v1", "labels": {"version": "v1 "}})),
+                "TUL3012: spec.subsets[0].labels[version]: \"v1 \" never fits: no label has such a value; \
+                 correct the pattern",
+            ),
+            (
+                first(json!({"name": "v1", "labels": {"controller-revision-hash": "x"}})),
+                "TUL3001: spec.subsets[0].labels[controller-revision-hash]: changes pod by pod during a rollout and is not \
+                 published; give the pod template a label of its own, such as version",
+            ),
+            (
+                first(json!({"name": "v1", "trafficPolicy": {"loadBalancer": {"simple": "RANDOM"}}})),
+                "TUL3002: spec.subsets[0].trafficPolicy: is not supported by this release; remove the field",
+            ),
+        ],
+    );
+    let finding = virtual_service(&with_subsets("v3")).unwrap_err().finding();
+    assert_eq!((finding.kind.as_str(), finding.reason.as_str()), ("ResolvedRefs", "SubsetNotFound"));
 }
 
 #[test]

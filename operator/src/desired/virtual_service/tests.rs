@@ -7,7 +7,7 @@ use tulle_crds::{VirtualService, VirtualServiceStatus};
 
 use super::{plan, shown};
 use crate::desired::testing::{mesh_service, report, settings, world};
-use crate::world::tests::{at, service};
+use crate::world::tests::{at, pod, service, slice};
 use crate::world::{Change, Key, Port, Ref, Service, World};
 
 fn status_of(spec: &Value) -> VirtualServiceStatus {
@@ -260,6 +260,86 @@ fn what_is_never_reached_is_said_and_by_whom() {
         if let Some(rule) = rule {
             let sentence = format!("is taken already by the older VirtualService shop/older {rule}");
             assert!(ready.message.contains(&sentence), "{name}: {}", ready.message);
+        }
+    }
+}
+
+/// `shop/web` with one ready pod, and an object in a namespace.
+fn one_pod(namespace: &str, spec: &Value) -> (Ref, World) {
+    let of = Ref { namespace: namespace.into(), name: "routes".into() };
+    let object: VirtualService = serde_json::from_value(json!({
+        "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService",
+        "metadata": {"name": "routes", "namespace": namespace, "generation": 1}, "spec": spec,
+    }))
+    .expect("a VirtualService");
+    let world = world([
+        Change::Service(at("web"), Some(service("web"))),
+        Change::Pod(at("web-1"), Some(pod("web", true))),
+        Change::Slice(at("web-x"), Some(slice("web", &[("web-1", true)]))),
+        Change::VirtualService(of.clone(), Some(Arc::new(object))),
+    ]);
+    (of, world)
+}
+
+/// A subset that receives something needs a ready pod with its labels, wherever the object that names it is.
+#[test]
+fn what_is_said_of_subsets() {
+    let routes = |weight: i64, mirrors: Value| {
+        json!({
+            "subsets": [{"name": "v1", "labels": {"app": "web"}}, {"name": "v2", "labels": {"version": "v2"}}],
+            "http": [{
+                "route": [
+                    {"destination": {"host": "web.shop", "subset": "v1"}, "weight": 1},
+                    {"destination": {"host": "web.shop", "subset": "v2"}, "weight": weight},
+                ],
+                "mirrors": mirrors,
+            }],
+        })
+    };
+    let mirror =
+        |share: f64| json!([{"destination": {"host": "web.shop", "subset": "v2"}, "percentage": {"value": share}}]);
+    let empty = |place: &str| {
+        format!(
+            "TUL2002: spec.{place}.subset: subset v2 of shop/web has no ready endpoint, and what is sent to it fails; \
+             check that pods are ready: kubectl get endpointslices"
+        )
+    };
+    let (branch, copy) = ("http[0].route[1].destination", "http[0].mirrors[0].destination");
+    let bytes = json!({
+        "subsets": [{"name": "v2", "labels": {"version": "v2"}}],
+        "tcp": [{"route": [{"destination": {"host": "web.shop", "subset": "v2"}}]}],
+    });
+    let rows = [
+        ("weight", "shop", routes(1, json!([])), Some(branch)),
+        ("no weight", "shop", routes(0, json!([])), None),
+        ("mirror", "shop", routes(0, mirror(1.0)), Some(copy)),
+        ("no share", "shop", routes(0, mirror(0.0)), None),
+        ("bytes", "shop", bytes, Some("tcp[0].route[0].destination")),
+        ("a consumer", "bank", routes(1, json!([])), Some(branch)),
+    ];
+    for (name, namespace, mut spec, place) in rows {
+        spec["hosts"] = json!(["web.shop"]);
+        let (of, mut world) = one_pod(namespace, &spec);
+        let resolved = |world: &World| {
+            let report = report(plan(&of, world, &settings(), Timestamp::UNIX_EPOCH));
+            let status: VirtualServiceStatus = serde_json::from_value(report.status).expect("a status");
+            status.conditions[1].clone()
+        };
+        let before = resolved(&world);
+        let expected = place.map_or_else(|| "every service, port and subset exists".to_owned(), empty);
+        assert_eq!(before.message, expected, "{name}");
+        assert_eq!(before.reason == "BackendUnavailable", place.is_some(), "{name}");
+
+        let mut second = pod("web", true);
+        second.labels.insert("version".into(), "v2".into());
+        for (ready, change) in [
+            (false, Change::Pod(at("web-1"), Some(second))),
+            (true, Change::Slice(at("web-x"), Some(slice("web", &[("web-1", false)])))),
+        ] {
+            let mut dirty = BTreeSet::new();
+            world.take_in(change, &mut dirty);
+            assert!(dirty.contains(&Key::VirtualService(of.clone())), "{name}: {dirty:?}");
+            assert_eq!(resolved(&world).status == "False", ready, "{name}: {}", resolved(&world).message);
         }
     }
 }

@@ -192,6 +192,104 @@ fn a_route_chooses_a_host_and_the_split_on_it_a_backend() {
     assert_eq!(shown(&port.direct), ["web 1 10.0.0.1:8080"]);
 }
 
+/// Rules that send to two subsets of `web`, and a third without endpoints.
+fn canary(weights: [i64; 3], version: u64) -> Value {
+    let shares: Vec<_> = ["v1", "v2", "v3"]
+        .iter()
+        .zip(weights)
+        .map(|(name, weight)| json!({"destination": {"host": "web", "subset": name}, "weight": weight}))
+        .collect();
+    let mut manifest = virtual_service("web", "web", json!([{"route": shares}]), version);
+    let subset = |name: &str| json!({"name": name, "labels": {"version": name}});
+    manifest["spec"]["subsets"] = json!([subset("v1"), subset("v2"), subset("v3")]);
+    manifest
+}
+
+/// `web` with three pods, of which the operator says these labels: (pods, version).
+fn labelled(store: &mut Store, workloads: &[(&str, &str)], version: u64) {
+    let workloads: Vec<_> =
+        workloads.iter().map(|(pods, version)| json!({"pods": pods, "labels": {"version": version}})).collect();
+    let mut web = service("web", WEB, version);
+    web["spec"]["workloads"] = json!(workloads);
+    assert_eq!(apply(store, Kind::MeshService, web), []);
+}
+
+/// What each destination of the first rule leads to.
+fn branches(store: &Store) -> Vec<String> {
+    let built = first(store, &dialled(&[(WEB, "web")]));
+    let port = service_at(&built, WEB).port(80).unwrap();
+    let to = |destination: &Arc<Destination>| {
+        let label = destination.label();
+        assert!(destination.backends.iter().all(|split| split.entries().all(|(backend, _)| backend.label() == label)));
+        format!("{label}: {}", shown(destination).join(","))
+    };
+    port.routes.rules[0].destinations().map(to).collect()
+}
+
+#[test]
+fn a_subset_is_the_endpoints_whose_pods_have_its_labels() {
+    let mut store = shop();
+    apply(&mut store, Kind::EndpointSlice, slice("web", &["10.0.0.1", "10.0.0.2", "10.0.0.3"], 2));
+    assert_eq!(apply(&mut store, Kind::VirtualService, canary([1, 1, 1], 2)), []);
+    // The split on the host is for those who mean the host.
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", 1)], 2));
+    assert_eq!(branches(&store), ["web/v1: ", "web/v2: ", "web/v3: "], "an operator that says nothing of labels");
+
+    labelled(&mut store, &[("web-10-0-0-*", "v1"), ("web-10-0-0-2", "v2")], 2);
+    let v1 = "web/v1: web 1 10.0.0.1:8080,10.0.0.3:8080";
+    assert_eq!(branches(&store), [v1, "web/v2: web 1 10.0.0.2:8080", "web/v3: "]);
+
+    // A pod gets another label, and traffic follows.
+    labelled(&mut store, &[("web-10-0-0-*", "v1"), ("web-10-0-0-2", "v2"), ("web-10-0-0-3", "v2")], 3);
+    let moved = ["web/v1: web 1 10.0.0.1:8080", "web/v2: web 1 10.0.0.2:8080,10.0.0.3:8080", "web/v3: "];
+    assert_eq!(branches(&store), moved);
+
+    // One edit moves weights and subsets together.
+    let mut edited = canary([1, 0, 0], 3);
+    edited["spec"]["subsets"][0]["labels"] = json!({"version": "v2"});
+    assert_eq!(apply(&mut store, Kind::VirtualService, edited), []);
+    assert_eq!(branches(&store)[0], "web/v1: web 1 10.0.0.2:8080,10.0.0.3:8080");
+    assert_eq!(direct(&store), ["web-old 1 10.0.1.1:8080"]);
+}
+
+#[test]
+fn bytes_and_mirrors_are_sent_to_subsets_too() {
+    let mut store = shop();
+    apply(&mut store, Kind::EndpointSlice, slice("web", &["10.0.0.1", "10.0.0.2"], 2));
+    labelled(&mut store, &[("web-10-0-0-*", "v1"), ("web-10-0-0-2", "v2")], 2);
+    let to = json!({"host": "web", "subset": "v2"});
+    let mut manifest = canary([1, 0, 0], 2);
+    manifest["spec"]["http"] = json!([{"route": [{"destination": {"host": "web"}}], "mirrors": [{"destination": to}]}]);
+    manifest["spec"]["tcp"] = json!([{"route": [{"destination": to}]}]);
+    assert_eq!(apply(&mut store, Kind::VirtualService, manifest), []);
+    assert_eq!(branches(&store), ["web: web 1 10.0.0.1:8080,10.0.0.2:8080", "web/v2: web 1 10.0.0.2:8080"]);
+    let built = first(&store, &dialled(&[(WEB, "web")]));
+    let bytes = &service_at(&built, WEB).port(80).unwrap().bytes;
+    let to: Vec<_> = bytes.rules().flat_map(ByteRule::destinations).map(|to| shown(to)).collect();
+    assert_eq!(to, [["web 1 10.0.0.2:8080"]]);
+}
+
+/// What is the same keeps its pointer, and with it its connections and counters, whatever happens to the other subset.
+#[test]
+fn a_subset_that_did_not_change_is_taken_over() {
+    let mut store = shop();
+    apply(&mut store, Kind::EndpointSlice, slice("web", &["10.0.0.1", "10.0.0.2"], 2));
+    labelled(&mut store, &[("web-10-0-0-*", "v1"), ("web-10-0-0-2", "v2")], 2);
+    apply(&mut store, Kind::VirtualService, canary([1, 1, 0], 2));
+    let addresses = dialled(&[(WEB, "web")]);
+    let before = first(&store, &addresses);
+    let third = slice("web", &["10.0.0.1", "10.0.0.2", "10.0.0.4"], 3);
+    apply(&mut store, Kind::EndpointSlice, third);
+    let after = build(&store, &addresses, &frame(), &before).expect("v1 has one more");
+    let backends = |built: &Built| -> Vec<Arc<Backend>> {
+        let rules = &service_at(built, WEB).port(80).unwrap().routes.rules;
+        let splits = rules.iter().flat_map(Rule::destinations).filter_map(|to| to.backends.as_ref());
+        splits.map(|split| Arc::clone(split.pick(0))).collect()
+    };
+    let same: Vec<bool> = backends(&before).iter().zip(&backends(&after)).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
+    assert_eq!(same, [false, true]);
+}
+
 #[test]
 fn a_rule_for_another_port_is_not_seen_but_still_speaks_for_the_host() {
     let mut store = shop();

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use tulle_core::snapshot::Protocol;
+use tulle_crds::mesh_service::Workload;
 
 use super::super::object::EndpointSlice;
 use super::*;
@@ -24,6 +25,7 @@ fn service(outside: &[&str], external_endpoints: bool) -> ServiceRecord {
         identities: Arc::from([]),
         outside: outside.iter().map(|pod| (*pod).to_owned()).collect(),
         external_endpoints,
+        workloads: Vec::new(),
     }
 }
 
@@ -67,7 +69,7 @@ fn conditions_decide_who_takes_traffic() {
         let list: Vec<String> =
             endpoints_of.iter().map(|(address, conditions)| pod(address, "p", conditions)).collect();
         let slices = [slice(&format!("[{}]", list.join(",")))];
-        assert_eq!(shown(&endpoints(&service(&[], false), &port("http"), slices.iter(), true)), want, "{name}");
+        assert_eq!(shown(&endpoints((&service(&[], false), &port("http")), None, slices.iter(), true)), want, "{name}");
     }
 }
 
@@ -82,7 +84,42 @@ fn the_port_name_ties_service_and_slice() {
         ("", &[]),
     ];
     for (name, want) in rows {
-        assert_eq!(shown(&endpoints(&service(&[], false), &port(name), slices.iter(), true)), want, "{name}");
+        assert_eq!(shown(&endpoints((&service(&[], false), &port(name)), None, slices.iter(), true)), want, "{name}");
+    }
+}
+
+#[test]
+fn a_subset_is_looked_at_as_if_there_were_no_others() {
+    let ending = r#""ready": false, "serving": true, "terminating": true"#;
+    let slices = [
+        slice(&format!(
+            r#"[{}, {}, {{"addresses": ["10.0.0.3"]}}]"#,
+            pod("10.0.0.1", "web-a-1", ""),
+            pod("10.0.0.2", "web-b-1", ending)
+        )),
+        slice(&format!("[{}]", pod("fd00::1", "web-b-1", ""))),
+    ];
+    let workload = |pods: &str, version: &str| Workload {
+        pods: pods.to_owned(),
+        labels: [("version".to_owned(), version.to_owned())].into(),
+    };
+    let mut service = service(&["web-a-1"], true);
+    service.workloads = vec![workload("web-a-*", "v1"), workload("web-b-*", "v2")];
+    let subset = |labels: &[(&str, &str)]| Subset {
+        name: "v".into(),
+        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+    };
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [SliceRecord], &'a [&'a str]);
+    let rows: [Row<'_>; 5] = [
+        ("every endpoint, also by hand", &[], &slices, &["10.0.0.1:8080 Plain", "10.0.0.3:8080 Plain"]),
+        ("one outside the mesh", &[("version", "v1")], &slices, &["10.0.0.1:8080 Plain"]),
+        ("the only ready one, of the other family", &[("version", "v2")], &slices, &["[fd00::1]:8080 Mesh"]),
+        ("one that ends, though others are ready", &[("version", "v2")], &slices[..1], &["10.0.0.2:8080 Mesh"]),
+        ("none", &[("version", "v3")], &slices, &[]),
+    ];
+    for (name, labels, slices, want) in rows {
+        let found = endpoints((&service, &port("http")), Some(&subset(labels)), slices.iter(), true);
+        assert_eq!(shown(&found), want, "{name}");
     }
 }
 
@@ -98,7 +135,7 @@ fn plaintext_is_only_for_what_the_operator_lists() {
         (service(&[], true), ["10.0.0.1:8080 Mesh", "10.0.0.2:8080 Mesh", "10.0.0.3:8080 Plain"]),
     ];
     for (service, want) in rows {
-        assert_eq!(shown(&endpoints(&service, &port("http"), slices.iter(), true)), want, "{service:?}");
+        assert_eq!(shown(&endpoints((&service, &port("http")), None, slices.iter(), true)), want, "{service:?}");
     }
 }
 
@@ -112,6 +149,6 @@ fn one_family_is_used() {
         (false, &both[1..], &["10.0.0.1:8080 Mesh"]),
     ];
     for (prefer_ipv4, slices, want) in rows {
-        assert_eq!(shown(&endpoints(&service(&[], false), &port("http"), slices.iter(), prefer_ipv4)), want);
+        assert_eq!(shown(&endpoints((&service(&[], false), &port("http")), None, slices.iter(), prefer_ipv4)), want);
     }
 }

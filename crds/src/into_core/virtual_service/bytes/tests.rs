@@ -65,7 +65,7 @@ fn rules_for_bytes_are_read() {
     assert_eq!(to, [("web-v2", Some(8443), 90), ("web-v3", None, 10), ("web-v4", None, 0)]);
     let [rule] = table.tcp.as_slice() else { panic!("{:?}", table.tcp) };
     assert_eq!((&*rule.name, rule.matches.len()), ("VirtualService shop/web tcp[0]", 0));
-    let web = Destination { service: ServiceRef::new("shop", "web"), port: None };
+    let web = Destination { service: ServiceRef::new("shop", "web"), port: None, subset: None };
     assert_eq!(rule.to.entries().collect::<Vec<_>>(), [(&web, Weight(1))]);
 }
 
