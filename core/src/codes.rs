@@ -95,6 +95,8 @@ catalogue! {
         "call a port of the Service: kubectl get service";
     FaultInjected = 2019, "a rule of a VirtualService made the request fail on purpose",
         "remove fault.abort from the rule, or lower its percentage";
+    RuleUnreadable = 2020, "the rule of a VirtualService that takes the request cannot be read",
+        "see the status of the VirtualService, and correct the rule";
 
     InvalidValue = 3001, "a value cannot be used",
         "correct the value";
@@ -234,6 +236,8 @@ reasons! {
     Misdirected = "misdirected", 421, 14, Misdirected;
     /// On purpose. The rule says with which status; these stand for the row.
     Fault = "fault", 503, 14, FaultInjected;
+    /// The rule that takes the request cannot be read (Gateway API: HTTPRoute, "MUST receive a 500 status code").
+    InvalidRule = "invalid-rule", 500, 13, RuleUnreadable;
 }
 
 #[cfg(test)]

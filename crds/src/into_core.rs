@@ -1,7 +1,8 @@
 //! From what users write to what the mesh means: the one parser, used by admission, by the operator's status and by every proxy.
 //!
-//! An object is read whole or not at all. Leaving out one bad rule would hand its requests to the next rule, or its callers to
-//! nobody, so the unit that is isolated is the object: its mistake is named, and a proxy keeps its last good version.
+//! A TrafficSplit or MeshPolicy is read whole or not at all: its mistake is named, and a proxy keeps its last good version. Of a
+//! VirtualService each rule is read for itself, as long as it can be told which requests are meant: one with a mistake keeps its place
+//! ([`Action::Invalid`](tulle_core::route::Action::Invalid)), so that its requests go to no other rule. Admission takes neither.
 
 mod error;
 mod mesh_policy;

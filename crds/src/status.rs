@@ -8,12 +8,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// Longest message of a condition, in characters: one line in a terminal's `describe`.
 pub const MESSAGE_CHARS_MAX: usize = 300;
+/// The same where it tells of several rules, each with its place and remedy.
+pub const RULES_CHARS_MAX: usize = 1500;
 
 /// What a condition speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
     /// The spec is understood and in force (not held back by a conflict).
     Accepted,
+    /// Some rules are in force and others cannot be read (Gateway API, `RouteConditionPartiallyInvalid`). Where that is not so there is
+    /// no such condition.
+    PartiallyInvalid,
     /// Everything the spec refers to exists.
     ResolvedRefs,
     /// Everything proxies need is published and readable by them. Says nothing of how many have applied it.
@@ -27,6 +32,7 @@ impl ConditionType {
     pub fn as_str(self) -> &'static str {
         match self {
             ConditionType::Accepted => "Accepted",
+            ConditionType::PartiallyInvalid => "PartiallyInvalid",
             ConditionType::ResolvedRefs => "ResolvedRefs",
             ConditionType::Programmed => "Programmed",
             ConditionType::Ready => "Ready",
@@ -47,6 +53,8 @@ pub enum Reason {
     Conflicted,
     /// Accepted, false: the object may not say this from its namespace.
     NotPermitted,
+    /// PartiallyInvalid, true: the message names the rules.
+    UnsupportedValue,
     /// ResolvedRefs, true.
     ResolvedRefs,
     /// ResolvedRefs, false: no such Service.
@@ -86,6 +94,7 @@ impl Reason {
             Reason::UnsupportedField => "UnsupportedField",
             Reason::Conflicted => "Conflicted",
             Reason::NotPermitted => "NotPermitted",
+            Reason::UnsupportedValue => "UnsupportedValue",
             Reason::ResolvedRefs => "ResolvedRefs",
             Reason::ServiceNotFound => "ServiceNotFound",
             Reason::DelegateNotFound => "DelegateNotFound",
@@ -140,10 +149,11 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding of any value; the message is cut to [`MESSAGE_CHARS_MAX`].
+    /// A finding of any value; the message is cut to [`MESSAGE_CHARS_MAX`], or [`RULES_CHARS_MAX`].
     pub fn new(kind: ConditionType, truth: Truth, reason: Reason, message: impl Into<String>) -> Finding {
         let mut message = message.into();
-        if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        let max = if kind == ConditionType::PartiallyInvalid { RULES_CHARS_MAX } else { MESSAGE_CHARS_MAX };
+        if let Some((end, _)) = message.char_indices().nth(max) {
             message.truncate(end);
         }
         Finding { kind, truth, reason, message }
@@ -162,6 +172,14 @@ impl Finding {
     /// It is not known.
     pub fn is_unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Finding {
         Finding::new(kind, Truth::Unknown, reason, message)
+    }
+
+    /// What it means for Ready. That rules are invalid is the one bad thing that is true.
+    fn for_ready(&self) -> Truth {
+        match (self.kind, self.truth) {
+            (ConditionType::PartiallyInvalid, Truth::True) => Truth::False,
+            (_, truth) => truth,
+        }
     }
 
     fn condition(&self, previous: &[Condition], generation: i64, now: Timestamp) -> Condition {
@@ -192,11 +210,11 @@ pub fn conditions(previous: &[Condition], findings: &[Finding], generation: i64,
     findings.into_iter().chain([&ready]).map(|finding| finding.condition(previous, generation, now)).collect()
 }
 
-/// Ready speaks with the words of the first finding that is false, else unknown: one place to look.
+/// Ready speaks with the words of the first finding that is bad, else unknown: one place to look.
 fn ready(findings: &[&Finding]) -> Finding {
-    let first = |truth| findings.iter().find(|finding| finding.truth == truth);
+    let first = |truth| findings.iter().find(|finding| finding.for_ready() == truth);
     match first(Truth::False).or_else(|| first(Truth::Unknown)) {
-        Some(cause) => Finding { kind: ConditionType::Ready, ..(*cause).clone() },
+        Some(cause) => Finding { kind: ConditionType::Ready, truth: cause.for_ready(), ..(*cause).clone() },
         None => Finding::is_true(ConditionType::Ready, Reason::Ready, "in force"),
     }
 }

@@ -228,7 +228,7 @@ pub struct VirtualServiceStatus {
     /// Generation of the spec that the rest of the status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Accepted, ResolvedRefs, Programmed and their summary Ready.
+    /// Accepted, PartiallyInvalid where some rules cannot be read, ResolvedRefs, Programmed and their summary Ready.
     #[schemars(transform = keyed_by("type"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -22,9 +22,9 @@ pub struct Rejection {
 /// The first mistake of the spec.
 pub fn validate(request: &Request, context: &Ctx) -> (&'static str, Result<(), Rejection>) {
     let (kind, judge): (_, Judge) = match request.kind.kind.as_str() {
-        "VirtualService" => {
-            ("VirtualService", |object, context| judge(object, |it| parse_virtual_service(it, context).map(drop)))
-        }
+        "VirtualService" => ("VirtualService", |object, context| {
+            judge(object, |it| parse_virtual_service(it, context)?.whole().map(drop))
+        }),
         "TrafficSplit" => {
             ("TrafficSplit", |object, context| judge(object, |it| parse_traffic_split(it, context).map(drop)))
         }
@@ -55,3 +55,6 @@ fn judge<K: DeserializeOwned>(object: Value, parse: impl Fn(&K) -> Result<(), Sp
     })?;
     parse(&object).map_err(|error| Rejection { code: error.code, sentence: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

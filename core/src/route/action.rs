@@ -18,6 +18,8 @@ pub enum Action<D = Destination> {
     Answer(DirectResponse),
     /// The rules of another object decide. Where they [cannot be followed](super::delegate), it has no route.
     Delegate(Delegate),
+    /// What was written cannot be read. It is refused: neither the next rule nor the Service was meant for it.
+    Invalid,
 }
 
 /// One of the ways a rule may send a request.
@@ -44,7 +46,7 @@ impl<D> Action<D> {
     pub fn destinations(&self) -> impl Iterator<Item = &D> {
         let split = match self {
             Action::Forward(split) => Some(split),
-            Action::Redirect(_) | Action::Answer(_) | Action::Delegate(_) => None,
+            Action::Redirect(_) | Action::Answer(_) | Action::Delegate(_) | Action::Invalid => None,
         };
         split.into_iter().flat_map(Split::entries).map(|(branch, _)| &branch.destination)
     }
@@ -57,6 +59,7 @@ impl<D> Action<D> {
             Action::Redirect(redirect) => Action::Redirect(redirect),
             Action::Answer(answer) => Action::Answer(answer),
             Action::Delegate(to) => Action::Delegate(to),
+            Action::Invalid => Action::Invalid,
         }
     }
 }

@@ -56,8 +56,8 @@ pub struct ByteRule<D> {
     pub name: Arc<str>,
     /// Conditions, any of which is enough. Empty: every connection.
     pub matches: Vec<ByteMatch>,
-    /// Destinations by weight.
-    pub to: Split<D>,
+    /// Destinations by weight; `None`: what was written cannot be read, and the connection is refused.
+    pub to: Option<Split<D>>,
 }
 
 impl<D> ByteTable<D> {
@@ -123,7 +123,7 @@ impl<D> ByteRule<D> {
 
     /// Every destination the rule may send a connection to.
     pub fn destinations(&self) -> impl Iterator<Item = &D> {
-        self.to.entries().map(|(destination, _)| destination)
+        self.to.iter().flat_map(Split::entries).map(|(destination, _)| destination)
     }
 
     fn seen_by(&self, caller: &Caller<'_>) -> Option<ByteRule<D>>
@@ -140,7 +140,7 @@ impl<D> ByteRule<D> {
     }
 
     fn map<E>(self, to: impl FnMut(D) -> E) -> ByteRule<E> {
-        ByteRule { name: self.name, matches: self.matches, to: self.to.map(to) }
+        ByteRule { name: self.name, matches: self.matches, to: self.to.map(|split| split.map(to)) }
     }
 }
 

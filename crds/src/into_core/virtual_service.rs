@@ -8,6 +8,7 @@ mod destination;
 mod fault;
 mod filter;
 mod headers;
+mod invalid;
 mod mirror;
 mod redirect;
 mod rewrite;
@@ -21,7 +22,7 @@ use tulle_core::codes::Code;
 use tulle_core::host::Host;
 use tulle_core::name::{Namespace, ServiceRef, is_label};
 use tulle_core::route::bytes::ByteTable;
-use tulle_core::route::{Action, Destination, Export, Match, Rank, Rule, StringMatch};
+use tulle_core::route::{Action, Destination, Export, Filters, Match, Rank, Rule, StringMatch};
 
 use self::scope::Scope;
 use super::error::{At, SpecError, each};
@@ -43,15 +44,18 @@ pub struct VirtualService {
     pub bytes: ByteTable<Destination>,
     /// Whose proxies follow them.
     pub export: Export,
+    /// What is wrong with rules that cannot be read. They keep their places among the others, without saying what happens.
+    pub invalid: Vec<SpecError>,
 }
 
 /// What stands for every sidecar among `gateways`.
 const MESH: &str = "mesh";
 
-/// Reads a VirtualService.
+/// Reads a VirtualService. A rule with a mistake is among the [invalid](VirtualService::invalid) ones where its conditions can be read.
 ///
 /// # Errors
-/// The first mistake, with its place.
+/// The first mistake that concerns more than one rule, with its place: conditions that cannot be read may be meant to keep requests from
+/// any other.
 pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Result<VirtualService, SpecError> {
     let namespace = namespace_of(object);
     let spec = &object.spec;
@@ -72,9 +76,11 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
             return Err(SpecError::new(Code::MissingField, "lists no rule").remedy("give one in http, tls or tcp"));
         }
         let source = format!("VirtualService {namespace}/{}", object.name_any());
-        let rules = rules("http", &spec.http, &source, |route, name| rule(route, name, &scope))?;
-        let bytes = bytes::table(spec, &source, &scope)?;
-        Ok(VirtualService { rank: rank_of(object), hosts, rules, bytes, export })
+        let mut invalid = Vec::new();
+        let rules = rules("http", &spec.http, (&source, &mut invalid), |route, name| rule(route, name, &scope))?;
+        let bytes = bytes::table(spec, (&source, &mut invalid), &scope)?;
+        let invalid = invalid.into_iter().map(|mistake| mistake.under("spec")).collect();
+        Ok(VirtualService { rank: rank_of(object), hosts, rules, bytes, export, invalid })
     };
     read().at("spec")
 }
@@ -120,21 +126,33 @@ fn export(written: &[String], scope: &Scope<'_>) -> Result<Export, SpecError> {
     Ok(export)
 }
 
+/// A rule as read.
+struct Read<R> {
+    /// `None`: all of its conditions are for gateways alone.
+    rule: Option<R>,
+    /// Why it cannot be read beyond its conditions.
+    mistake: Option<SpecError>,
+}
+
 /// The rules of a list. `read` is given each with its name, and leaves out those for gateways alone.
 fn rules<W, R>(
     field: &str,
     list: &[W],
-    source: &str,
-    read: impl Fn(&W, &str) -> Result<Option<R>, SpecError>,
+    (source, invalid): (&str, &mut Vec<SpecError>),
+    read: impl Fn(&W, &str) -> Result<Read<R>, SpecError>,
 ) -> Result<Vec<R>, SpecError> {
-    let read = |(index, route)| read(route, &format!("{source} {field}[{index}]")).at(format_args!("{field}[{index}]"));
-    list.iter().enumerate().map(read).filter_map(Result::transpose).collect()
+    let mut rules = Vec::with_capacity(list.len());
+    for (index, route) in list.iter().enumerate() {
+        let place = format!("{field}[{index}]");
+        let Read { rule, mistake } = read(route, &format!("{source} {place}")).at(&place)?;
+        invalid.extend(mistake.map(|mistake| mistake.under(&place)));
+        rules.extend(rule);
+    }
+    Ok(rules)
 }
 
-/// A rule for requests; `None`: all of its conditions are for gateways alone.
-fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Option<Rule<Destination>>, SpecError> {
-    nothing_else(&route.rest)?;
-    let filters = filter::filters(&route.filters, scope)?;
+/// A rule for requests.
+fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Read<Rule<Destination>>, SpecError> {
     // All are read, so that each mistake is told; what is for gateways alone is left out.
     let read = each("match", &route.matches, condition::condition)?;
     let matches: Vec<Match> = read
@@ -143,7 +161,24 @@ fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Opt
         .filter(|(_, written)| condition::is_for_mesh(&written.gateways))
         .map(|(m, _)| m)
         .collect();
-    let action = action(route, &matches, scope)?;
+    let (action, filters, mistake) = match decision(route, &matches, scope) {
+        Ok((action, filters)) => (action, filters, None),
+        Err(mistake) => (Action::Invalid, Filters::default(), Some(mistake)),
+    };
+    let for_mesh = route.matches.is_empty() || !matches.is_empty();
+    let rule = for_mesh.then(|| Rule { name: name.into(), matches, within: Vec::new(), action, filters });
+    Ok(Read { rule, mistake })
+}
+
+/// What happens to requests that fit.
+fn decision(
+    route: &written::HttpRoute,
+    matches: &[Match],
+    scope: &Scope<'_>,
+) -> Result<(Action<Destination>, Filters), SpecError> {
+    nothing_else(&route.rest)?;
+    let filters = filter::filters(&route.filters, scope)?;
+    let action = action(route, matches, scope)?;
     if filters.rewrite.is_some() && !matches!(action, Action::Forward(_) | Action::Delegate(_)) {
         return Err(SpecError::new(Code::InvalidValue, "nothing is forwarded that could be rewritten")
             .remedy("remove it, or give a route")
@@ -155,8 +190,7 @@ fn rule(route: &written::HttpRoute, name: &str, scope: &Scope<'_>) -> Result<Opt
             .remedy("remove it, or give a route")
             .under(field));
     }
-    let for_mesh = route.matches.is_empty() || !matches.is_empty();
-    Ok(for_mesh.then(|| Rule { name: name.into(), matches, within: Vec::new(), action, filters }))
+    Ok((action, filters))
 }
 
 /// What the rule decides: exactly one of four.

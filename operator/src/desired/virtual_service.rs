@@ -13,7 +13,8 @@ use tulle_core::name::ServiceRef;
 use tulle_core::route::bytes::ByteRule;
 use tulle_core::route::delegate::Composed;
 use tulle_core::route::{Action, Destination, Rule};
-use tulle_crds::into_core::{self, Ctx, parse_virtual_service};
+use tulle_core::split::Split;
+use tulle_crds::into_core::{self, Ctx, SpecError, parse_virtual_service};
 use tulle_crds::status::{ConditionType, Finding, Reason};
 use tulle_crds::{VirtualService, VirtualServiceSpec, VirtualServiceStatus};
 
@@ -25,6 +26,10 @@ use crate::world::{Key, Ref, Tenant, World};
 /// Hosts shown before `+n`.
 const HOSTS_SHOWN: usize = 2;
 
+/// What becomes of requests that rules are for which cannot be read.
+const INSTEAD: &str =
+    "What fits them gets 500 (invalid-rule), or what the last good version did where a proxy still has it";
+
 /// The status to write, if its meaning changed.
 #[must_use]
 pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Option<Plan> {
@@ -35,6 +40,7 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
     let winner = parsed.as_ref().ok().and_then(|routes| Winner::over(routes, tenant, world, &ctx));
     let findings = match (&parsed, &winner) {
         (Err(error), _) => report::refused(error.finding()),
+        (Ok(routes), _) if routes.invalid.len() == rules(&object.spec) => report::refused(unreadable(routes)),
         (Ok(routes), Some(winner)) => report::refused(winner.finding(routes)),
         (Ok(routes), None) => findings(routes, object, tenant, world, &ctx),
     };
@@ -44,7 +50,7 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
         observed_generation: object.metadata.generation,
         conditions,
         hosts: (!object.spec.hosts.is_empty()).then(|| shown(&object.spec.hosts)),
-        rules: i64::try_from(object.spec.http.len() + object.spec.tls.len() + object.spec.tcp.len()).ok(),
+        rules: i64::try_from(rules(&object.spec)).ok(),
         winner: winner.map(|winner| winner.name()),
     };
     report::write(Key::VirtualService(of.clone()), object, &status, previous, notes)
@@ -64,11 +70,27 @@ fn findings(
         Some(broken) if broken.kind == ConditionType::Accepted => return report::refused(broken),
         broken => broken,
     };
-    vec![
+    // A rule that may not lead where it does is one that cannot be read, and a reference that is not resolved.
+    let forbidden = routes.invalid.iter().map(SpecError::finding).find(|said| said.kind == ConditionType::ResolvedRefs);
+    let mut findings = vec![
         Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec, routes, tenant, ctx)),
-        broken.unwrap_or_else(|| references(routes, world)),
+        forbidden.or(broken).unwrap_or_else(|| references(routes, world)),
         report::programmed(&routes.rank.namespace, &services(routes, &composed), tenant, world),
-    ]
+    ];
+    findings.extend(routes.dropped().map(|dropped| {
+        Finding::is_true(ConditionType::PartiallyInvalid, Reason::UnsupportedValue, format!("{dropped}. {INSTEAD}"))
+    }));
+    findings
+}
+
+/// What is said where no rule can be read.
+fn unreadable(routes: &into_core::VirtualService) -> Finding {
+    let first = routes.invalid[0].finding();
+    Finding::new(first.kind, first.truth, first.reason, format!("{}. {INSTEAD}", first.message))
+}
+
+fn rules(spec: &VirtualServiceSpec) -> usize {
+    spec.http.len() + spec.tls.len() + spec.tcp.len()
 }
 
 /// What is said of a spec that can be used, with what of it is not served.
@@ -181,7 +203,7 @@ fn destinations(routes: &into_core::VirtualService) -> impl Iterator<Item = Lead
         all.map(move |(field, led)| (format!("spec.{}.{field}.destination", place(&rule.name)), led))
     });
     let of_bytes = routes.bytes.rules().flat_map(move |rule| {
-        let all = rule.to.entries().map(|(to, weight)| (to, weight.0 > 0)).enumerate();
+        let all = rule.to.iter().flat_map(Split::entries).map(|(to, weight)| (to, weight.0 > 0)).enumerate();
         all.map(move |(index, led)| (format!("spec.{}.route[{index}].destination", place(&rule.name)), led))
     });
     of_requests.chain(of_bytes).map(|(path, (to, receives))| Leads { path, to, receives })

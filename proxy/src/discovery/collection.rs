@@ -24,7 +24,7 @@ pub(crate) struct Collection<T> {
 #[derive(Debug)]
 pub(crate) struct Entry<T> {
     pub(crate) meta: Meta,
-    /// The last version that parsed.
+    /// The last version that parsed, or what could be read of this one.
     pub(crate) good: Option<Arc<T>>,
     /// Why the version of `meta` did not parse, and what stands in for it where no version ever did.
     pub(crate) error: Option<Refused<Arc<T>>>,
@@ -37,12 +37,14 @@ pub(crate) struct Refused<T> {
     pub(crate) sentence: Arc<str>,
     /// What takes its place while there is no good version; `None`: the object has no effect.
     pub(crate) stand_in: Option<T>,
+    /// What could be read of it, which replaces the last good version.
+    pub(crate) rest: Option<T>,
 }
 
 impl<T> Refused<T> {
     /// The object has no effect.
     pub(crate) fn new(sentence: impl Into<Arc<str>>) -> Self {
-        Self { sentence: sentence.into(), stand_in: None }
+        Self { sentence: sentence.into(), stand_in: None, rest: None }
     }
 }
 
@@ -90,11 +92,11 @@ impl<T> Collection<T> {
         self.entries.get(name)?.in_force()
     }
 
-    /// Takes a new or changed object. Returns its entry if it was news.
+    /// Takes a new or changed object, which `parse` reads with the last good version at hand. Returns its entry if it was news.
     pub(crate) fn apply(
         &mut self,
         meta: Meta,
-        parse: impl FnOnce(&Meta) -> Result<T, Refused<T>>,
+        parse: impl FnOnce(&Meta, Option<&T>) -> Result<T, Refused<T>>,
     ) -> Option<&Entry<T>> {
         let old = self.entries.remove(&meta.name);
         let (entry, news) = merge(old, meta, parse);
@@ -119,7 +121,7 @@ impl<T> Collection<T> {
         list: impl IntoIterator<Item = (Meta, P)>,
     ) -> Vec<&Entry<T>>
     where
-        P: FnOnce(&Meta) -> Result<T, Refused<T>>,
+        P: FnOnce(&Meta, Option<&T>) -> Result<T, Refused<T>>,
     {
         self.selection = Some(selection);
         let mut old = std::mem::take(&mut self.entries);
@@ -137,17 +139,22 @@ impl<T> Collection<T> {
     }
 }
 
-fn merge<T>(old: Option<Entry<T>>, meta: Meta, parse: impl FnOnce(&Meta) -> Result<T, Refused<T>>) -> (Entry<T>, bool) {
+fn merge<T>(
+    old: Option<Entry<T>>,
+    meta: Meta,
+    parse: impl FnOnce(&Meta, Option<&T>) -> Result<T, Refused<T>>,
+) -> (Entry<T>, bool) {
     let old = old.filter(|old| old.meta.uid == meta.uid);
     match old {
         Some(old) if meta.version != 0 && meta.version <= old.meta.version => return (old, false),
         _ => {}
     }
-    let entry = match parse(&meta) {
+    let last = old.and_then(|old| old.good);
+    let entry = match parse(&meta, last.as_deref()) {
         Ok(good) => Entry { meta, good: Some(Arc::new(good)), error: None },
-        Err(refused) => {
-            let error = Refused { sentence: refused.sentence, stand_in: refused.stand_in.map(Arc::new) };
-            Entry { meta, good: old.and_then(|old| old.good), error: Some(error) }
+        Err(Refused { sentence, stand_in, rest }) => {
+            let (stand_in, rest) = (stand_in.map(Arc::new), rest.map(Arc::new));
+            Entry { meta, good: rest.clone().or(last), error: Some(Refused { sentence, stand_in, rest }) }
         }
     };
     (entry, true)

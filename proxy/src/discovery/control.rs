@@ -22,7 +22,7 @@ use super::facts::{Facts, WatchFact};
 use super::lookup::look_up;
 use super::needs;
 use super::reach::Reach;
-use super::store::{Change, Complaint, Store};
+use super::store::{Change, Complaint, Kept, Store};
 use super::watch::{Event, News};
 use super::watches::Watches;
 use super::{Shared, Unavailable, labels};
@@ -345,7 +345,8 @@ fn complain(complaint: &Complaint) {
     let kind = scope.kind.as_str();
     let namespace = &scope.namespace;
     match kept {
-        true => warn!(kind, %namespace, %name, %error, "not applied; the last good version stays in force"),
-        false => warn!(kind, %namespace, %name, %error, "not applied; there is no earlier version to keep"),
+        Kept::Last => warn!(kind, %namespace, %name, %error, "not applied; the last good version stays in force"),
+        Kept::Nothing => warn!(kind, %namespace, %name, %error, "not applied; there is no earlier version to keep"),
+        Kept::Rest => warn!(kind, %namespace, %name, %error, "applied but for the rules named"),
     }
 }

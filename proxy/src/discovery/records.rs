@@ -20,6 +20,11 @@ pub(crate) trait Record: Sized {
     /// # Errors
     /// The object cannot be understood.
     fn parse(meta: &Meta, body: Body, context: &Context) -> Result<Self, Refused<Self>>;
+
+    /// What could be read of an object, with what the last good version of it says of the rest.
+    fn keeping(self, _last: &Self) -> Self {
+        self
+    }
 }
 
 /// What a spec is read against.

@@ -14,10 +14,20 @@ use super::records::{Context, Record, other_kind};
 impl Record for VirtualService {
     fn parse(_: &Meta, body: Body, context: &Context) -> Result<Self, Refused<Self>> {
         match body {
-            Body::VirtualService(Ok(object)) => parse_virtual_service(&object, &ctx(context)).map_err(refused),
+            Body::VirtualService(Ok(object)) => {
+                let read = parse_virtual_service(&object, &ctx(context)).map_err(refused)?;
+                match read.dropped() {
+                    None => Ok(read),
+                    Some(sentence) => Err(Refused { rest: Some(read), ..Refused::new(sentence) }),
+                }
+            }
             Body::VirtualService(Err(sentence)) => Err(Refused::new(sentence)),
             _ => Err(other_kind()),
         }
+    }
+
+    fn keeping(self, last: &Self) -> Self {
+        VirtualService::keeping(self, last)
     }
 }
 

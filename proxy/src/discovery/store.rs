@@ -10,7 +10,7 @@ use tulle_core::route::Destination;
 use tulle_core::route::delegate::Composed;
 use tulle_crds::into_core::{TrafficSplit, VirtualService};
 
-use super::collection::{Collection, Entry};
+use super::collection::{Collection, Entry, Refused};
 use super::object::{Kind, Meta, Object, Scope};
 use super::plan::Selection;
 use super::records::{BundleRecord, Context, PodRecord, Record, ServiceRecord, SliceRecord};
@@ -54,8 +54,19 @@ pub(crate) struct Complaint {
     pub(crate) scope: Scope,
     pub(crate) name: Arc<str>,
     pub(crate) error: Arc<str>,
-    /// Whether an earlier version stays in force.
-    pub(crate) kept: bool,
+    /// What is in force in its place.
+    pub(crate) kept: Kept,
+}
+
+/// What is in force where a version of an object could not be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing: there was no earlier version.
+    Nothing,
+    /// The last good version.
+    Last,
+    /// Of this version what could be.
+    Rest,
 }
 
 /// What is in force of one object.
@@ -65,7 +76,7 @@ pub(crate) struct Applied {
     pub(crate) name: Arc<str>,
     pub(crate) version: u64,
     pub(crate) generation: i64,
-    /// Why this version is not in force.
+    /// Why this version is not in force, or not all of it.
     pub(crate) error: Option<Arc<str>>,
 }
 
@@ -211,7 +222,14 @@ impl World {
 }
 
 fn take<T: Record>(collection: &mut Collection<T>, context: &Context, scope: &Scope, change: Change) -> Vec<Complaint> {
-    let parse = |body| move |meta: &Meta| T::parse(meta, body, context);
+    let parse = |body| {
+        move |meta: &Meta, last: Option<&T>| {
+            T::parse(meta, body, context).map_err(|refused| match (refused.rest, last) {
+                (Some(rest), Some(last)) => Refused { rest: Some(rest.keeping(last)), ..refused },
+                (rest, _) => Refused { rest, ..refused },
+            })
+        }
+    };
     match change {
         Change::Listed(selection, list) => {
             let list = list.into_iter().map(|object| (object.meta, parse(object.body)));
@@ -229,8 +247,14 @@ fn take<T: Record>(collection: &mut Collection<T>, context: &Context, scope: &Sc
 }
 
 fn complaint<T>(scope: &Scope, entry: &Entry<T>) -> Option<Complaint> {
-    let error = Arc::clone(&entry.error.as_ref()?.sentence);
-    Some(Complaint { scope: scope.clone(), name: Arc::clone(&entry.meta.name), error, kept: entry.good.is_some() })
+    let refused = entry.error.as_ref()?;
+    let kept = match (&refused.rest, &entry.good) {
+        (Some(_), _) => Kept::Rest,
+        (None, Some(_)) => Kept::Last,
+        (None, None) => Kept::Nothing,
+    };
+    let (name, error) = (Arc::clone(&entry.meta.name), Arc::clone(&refused.sentence));
+    Some(Complaint { scope: scope.clone(), name, error, kept })
 }
 
 fn applied<T>(scope: Scope, entry: &Entry<T>) -> Applied {

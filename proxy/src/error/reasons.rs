@@ -94,9 +94,9 @@ async fn produce(reason: Reason) -> Seen {
         Reason::Fault => {
             let abort = Some((Abort::Http(503), Percent::ALL));
             let filters = Filters { fault: Some(Fault { delay: None, abort }), ..Filters::default() };
-            let rule = Rule { name: "fault".into(), matches: vec![], within: vec![], action: Action::to(0), filters };
-            ask(Mesh::routed(&[app], vec![rule]), GET).await
+            ask(Mesh::routed(&[app], vec![for_all(Action::to(0), filters)]), GET).await
         }
+        Reason::InvalidRule => ask(Mesh::routed(&[app], unreadable()), GET).await,
     }
 }
 
@@ -196,6 +196,16 @@ fn parts(mesh: Mesh) -> Vec<Proxy> {
 
 fn world_of(app: SocketAddr, world: impl FnOnce(SocketAddr, Vec<Endpoint>) -> Snapshot) -> Mesh {
     Mesh::in_world(&[app], PolicySet::default(), world)
+}
+
+/// A rule that cannot be read, and one behind it that would take the request.
+fn unreadable() -> Vec<Rule<usize>> {
+    [Action::Invalid, Action::to(0)].map(|action| for_all(action, Filters::default())).into()
+}
+
+/// A rule that every request fits.
+fn for_all(action: Action<usize>, filters: Filters<usize>) -> Rule<usize> {
+    Rule { name: "all".into(), matches: vec![], within: vec![], action, filters }
 }
 
 /// A rule that no request of these tests fits.

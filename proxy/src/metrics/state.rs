@@ -87,11 +87,7 @@ impl State {
         };
         let family = ("tulle_config_object_generation", "Generation of an object this proxy has applied.", None);
         gauge(encoder, family, facts.applied.iter().map(|object| (labels(object), object.generation)))?;
-        let family = (
-            "tulle_config_object_rejected",
-            "1 where a newer version is refused and the last good one is in force.",
-            None,
-        );
+        let family = ("tulle_config_object_rejected", "1 where the newest version is refused, whole or in part.", None);
         gauge(encoder, family, facts.applied.iter().map(|object| (labels(object), i64::from(object.error.is_some()))))
     }
 }

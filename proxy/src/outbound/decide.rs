@@ -164,7 +164,10 @@ pub(crate) fn bytes(connection: &Connection, hello: Hello<'_>) -> Result<Decisio
         let Some(rule) = port.bytes.select(&Opening { dialled: connection.dialled.ip(), hello }) else {
             return direct(worker, service, port, takes);
         };
-        let to = rule.to.pick(worker.draw());
+        let Some(split) = &rule.to else {
+            return Err(Failure::new(Reason::InvalidRule, format!("{} cannot be read", rule.name)));
+        };
+        let to = split.pick(worker.draw());
         let lane = worker.lane((service, port), Some(Chosen::Bytes(rule, to)), backend(worker, to, takes)?);
         Ok(Decision { lane, extra: None })
     })

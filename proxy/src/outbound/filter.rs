@@ -114,6 +114,9 @@ impl<R: RequestView, D> Call<'_, R, D> {
                 let detail = format!("{} delegates to VirtualService {to}, which cannot be followed", self.rule.name);
                 return Err(Failure::new(Reason::NoRoute, detail));
             }
+            Action::Invalid => {
+                return Err(Failure::new(Reason::InvalidRule, format!("{} cannot be read", self.rule.name)));
+            }
             Action::Forward(_) => unreachable!("its caller forwards"),
         };
         let mut answer = if is_grpc(self.request) {

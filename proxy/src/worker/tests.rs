@@ -14,7 +14,7 @@ fn where_bytes_may_go_is_kept_over_a_change_of_the_world() {
         let endpoint = Endpoint { address: address.parse().unwrap(), transport: Transport::Mesh };
         direct(endpoint.address, vec![endpoint], "spiffe://cluster.local/ns/shop/sa/web")
     };
-    let rule = |to| vec![ByteRule { name: "rule".into(), matches: Vec::new(), to: Split::single(to) }];
+    let rule = |to| vec![ByteRule { name: "rule".into(), matches: Vec::new(), to: Some(Split::single(to)) }];
     let port = Port {
         number: 443,
         protocol: Protocol::Tls,

@@ -19,7 +19,7 @@ fn subnets(nets: &[&str]) -> ByteMatch {
 }
 
 fn rule(name: &str, matches: Vec<ByteMatch>) -> ByteRule<u32> {
-    ByteRule { name: name.into(), matches, to: Split::single(0) }
+    ByteRule { name: name.into(), matches, to: Some(Split::single(0)) }
 }
 
 fn opening<'a>(dialled: &str, hello: Hello<'a>) -> Opening<'a> {

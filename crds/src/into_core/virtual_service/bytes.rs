@@ -6,9 +6,10 @@ use ipnet::IpNet;
 use tulle_core::codes::Code;
 use tulle_core::route::Destination;
 use tulle_core::route::bytes::{ByteMatch, ByteRule, ByteTable, SniHost};
+use tulle_core::split::Split;
 
 use super::scope::Scope;
-use super::{condition, destination, rules};
+use super::{Read, condition, destination, rules};
 use crate::into_core::error::{At, SpecError, each};
 use crate::into_core::value::{nothing_else, port};
 use crate::virtual_service as written;
@@ -16,7 +17,7 @@ use crate::virtual_service as written;
 /// The rules of `tls` and of `tcp`, without what is for gateways alone.
 pub(super) fn table(
     spec: &written::VirtualServiceSpec,
-    source: &str,
+    (source, invalid): (&str, &mut Vec<SpecError>),
     scope: &Scope<'_>,
 ) -> Result<ByteTable<Destination>, SpecError> {
     if spec.hosts.is_empty() {
@@ -26,37 +27,38 @@ pub(super) fn table(
             return Err(SpecError::new(Code::InvalidValue, reason).remedy("give hosts, or remove it").under(field));
         }
     }
-    let tls = rules("tls", &spec.tls, source, |route: &written::TlsRoute, name| {
-        nothing_else(&route.rest)?;
+    let tls = rules("tls", &spec.tls, (source, &mut *invalid), |route: &written::TlsRoute, name| {
         if route.matches.is_empty() {
             let missing = SpecError::new(Code::MissingField, "says of no server's name that it is meant");
             return Err(missing.remedy("give a match with sniHosts").under("match"));
         }
         let matches = each("match", &route.matches, of_tls)?;
-        rule(name, &route.route, matches, scope)
+        Ok(rule(name, matches, nothing_else(&route.rest).and_then(|()| destination::shares(&route.route, scope))))
     })?;
-    let tcp = rules("tcp", &spec.tcp, source, |route: &written::TcpRoute, name| {
-        nothing_else(&route.rest)?;
+    let tcp = rules("tcp", &spec.tcp, (source, invalid), |route: &written::TcpRoute, name| {
         let matches = each("match", &route.matches, |written| {
             nothing_else(&written.rest)?;
             connection(&written.connection)
         })?;
-        rule(name, &route.route, matches, scope)
+        Ok(rule(name, matches, nothing_else(&route.rest).and_then(|()| destination::shares(&route.route, scope))))
     })?;
     Ok(ByteTable { tls, tcp })
 }
 
-/// A rule; `None`: all of its conditions are for gateways alone.
+/// A rule, from its conditions and from where it leads.
 fn rule(
     name: &str,
-    route: &[written::WeightedDestination],
     matches: Vec<Option<ByteMatch>>,
-    scope: &Scope<'_>,
-) -> Result<Option<ByteRule<Destination>>, SpecError> {
-    let to = destination::shares(route, scope)?;
+    to: Result<Split<Destination>, SpecError>,
+) -> Read<ByteRule<Destination>> {
     let for_all = matches.is_empty();
     let matches: Vec<_> = matches.into_iter().flatten().collect();
-    Ok((for_all || !matches.is_empty()).then(|| ByteRule { name: name.into(), matches, to }))
+    let (to, mistake) = match to {
+        Ok(to) => (Some(to), None),
+        Err(mistake) => (None, Some(mistake)),
+    };
+    let rule = (for_all || !matches.is_empty()).then(|| ByteRule { name: name.into(), matches, to });
+    Read { rule, mistake }
 }
 
 fn of_tls(written: &written::TlsMatch) -> Result<Option<ByteMatch>, SpecError> {

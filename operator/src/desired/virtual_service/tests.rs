@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Value, json};
 use tulle_crds::{VirtualService, VirtualServiceStatus};
 
@@ -342,6 +343,53 @@ fn what_is_said_of_subsets() {
             assert_eq!(resolved(&world).status == "False", ready, "{name}: {}", resolved(&world).message);
         }
     }
+}
+
+#[test]
+fn what_is_said_of_rules_that_cannot_be_read() {
+    let good = || json!({"match": [{"uri": {"prefix": "/a"}}], "route": [{"destination": {"host": "web"}}]});
+    let bad = |field: &str, value: Value| {
+        let mut rule = good();
+        rule[field] = value;
+        rule
+    };
+    let said = |http: Value| {
+        let status = status_of(&json!({"hosts": ["web"], "http": http}));
+        let line = |c: &Condition| format!("{} {} {}: {}", c.type_, c.status, c.reason, c.message);
+        status.conditions.iter().map(line).collect::<Vec<_>>()
+    };
+    let instead =
+        "What fits them gets 500 (invalid-rule), or what the last good version did where a proxy still has it";
+    let timeout = "is not a duration; write numbers with units, such as 500ms, 10s or 1m30s";
+
+    let partly = said(json!([good(), bad("timeout", json!("soon")), bad("timeout", json!("later")), good()]));
+    let dropped = format!(
+        "Dropped Rule http[1], http[2]: TUL3001: spec.http[1].timeout: \"soon\" {timeout}; \
+         TUL3001: spec.http[2].timeout: \"later\" {timeout}. {instead}"
+    );
+    assert_eq!(partly[0], "Accepted True Accepted: understood");
+    assert_eq!(partly[1], format!("PartiallyInvalid True UnsupportedValue: {dropped}"));
+    assert!(partly[2].starts_with("ResolvedRefs True"), "{}", partly[2]);
+    assert!(partly[3].starts_with("Programmed True"), "{}", partly[3]);
+    assert_eq!(partly[4], format!("Ready False UnsupportedValue: {dropped}"));
+
+    let forbidden = said(json!([good(), bad("route", json!([{"destination": {"host": "web.bank"}}]))]));
+    assert!(
+        forbidden[1].starts_with("PartiallyInvalid True UnsupportedValue: Dropped Rule http[1]: TUL3006"),
+        "{forbidden:?}"
+    );
+    assert!(
+        forbidden[2].starts_with("ResolvedRefs False RefNotPermitted: TUL3006: spec.http[1].route[0]"),
+        "{forbidden:?}"
+    );
+
+    let none = said(json!([bad("timeout", json!("soon"))]));
+    assert_eq!(
+        none[0],
+        format!("Accepted False InvalidField: TUL3001: spec.http[0].timeout: \"soon\" {timeout}. {instead}")
+    );
+    assert!(none[1].starts_with("ResolvedRefs Unknown NotAccepted"), "{none:?}");
+    assert_eq!(none.len(), 4, "of nothing nothing is partial");
 }
 
 #[test]

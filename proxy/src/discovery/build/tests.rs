@@ -6,10 +6,11 @@ use tulle_core::snapshot::Transport;
 
 use super::super::object::{Kind, Scope};
 use super::super::plan::Selection;
-use super::super::store::Change;
+use super::super::store::{Change, Kept};
 use super::super::testing::{NS, apply, list, object, scope, service, slice, split, store, virtual_service};
 use super::*;
 
+mod invalid_rules;
 mod wildcards;
 
 const WEB: &str = "10.96.0.10";
@@ -128,7 +129,10 @@ fn an_invalid_split_keeps_the_last_good_one() {
     let mut store = shop();
     apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", 90), ("web-new", 10)], 2));
     let complaints = apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", -1)], 3));
-    assert!(complaints[0].kept && complaints[0].error.contains("spec.backends[0].weight"), "{complaints:?}");
+    assert!(
+        complaints[0].kept == Kept::Last && complaints[0].error.contains("spec.backends[0].weight"),
+        "{complaints:?}"
+    );
     assert_eq!(direct(&store), ["web-old 90 10.0.1.1:8080", "web-new 10 10.0.2.1:8080"]);
     let applied = store.applied();
     assert_eq!((applied[0].version, applied[0].error.is_some()), (3, true));
@@ -140,7 +144,7 @@ fn a_spec_that_is_no_spec_keeps_the_last_good_one_too() {
     apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-new", 1)], 2));
     let mut broken = split("canary", "web", &[], 3);
     broken["spec"]["backends"] = json!("all of them");
-    assert!(apply(&mut store, Kind::TrafficSplit, broken)[0].kept);
+    assert_eq!(apply(&mut store, Kind::TrafficSplit, broken)[0].kept, Kept::Last);
     assert_eq!(direct(&store), ["web-new 1 10.0.2.1:8080"]);
 }
 

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 use tulle_core::authz::{Call, PolicySet, Verdict, Workload};
 
 use super::super::object::Kind;
+use super::super::store::Kept;
 use super::super::testing::{NS, apply, list, meta, store};
 use super::super::{needs::Home, policies};
 
@@ -51,7 +52,7 @@ fn a_policy_that_becomes_unreadable_keeps_its_last_good_version() {
     store.set_labels([].into());
     list(&mut store, Kind::MeshPolicy, vec![policy(1, json!({"mtls": {"mode": "STRICT"}}))]);
     let complaints = apply(&mut store, Kind::MeshPolicy, policy(2, json!({"mtls": {"mode": "SOMETIMES"}})));
-    assert!(complaints[0].kept && complaints[0].error.contains("spec.mtls.mode"), "{complaints:?}");
+    assert!(complaints[0].kept == Kept::Last && complaints[0].error.contains("spec.mtls.mode"), "{complaints:?}");
     assert!(open(&policies::build(&store, &home())));
 }
 

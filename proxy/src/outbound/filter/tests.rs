@@ -27,6 +27,30 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
 }
 
+/// A rule that cannot be read stands before one that would take all of its requests.
+#[tokio::test]
+async fn a_rule_that_cannot_be_read_refuses_what_fits_it_and_nothing_else() {
+    for speaks in BOTH {
+        let app = Application::start("app", &[]).await;
+        let rules =
+            vec![rule("/bad", Action::Invalid, Filters::default()), rule("/", Action::to(0), Filters::default())];
+        let mesh = Mesh::routed(&[app.address], rules);
+        let mut caller = Caller::new(&mesh, speaks).await;
+        for (path, status, error) in [("/a", 200, None), ("/bad/x", 500, Some("invalid-rule; code=TUL2020; id="))] {
+            let answer = caller.send(Method::GET, path, &[], b"").await;
+            assert_eq!(answer.status(), status, "{speaks:?} {path}");
+            let told = answer.headers().get("tulle-error").map(|value| value.to_str().unwrap());
+            assert_eq!(told.map(|told| told.split_inclusive("id=").next().unwrap()), error, "{speaks:?} {path}");
+        }
+        let answer = caller.send(Method::POST, "/bad", &[GRPC], b"").await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["grpc-status"]),
+            (200, &HeaderValue::from_static("13"))
+        );
+        assert_eq!(caller.send(Method::GET, "/", &[], b"").await.status(), 200, "{speaks:?}: the connection lives");
+    }
+}
+
 #[tokio::test]
 async fn header_edits_are_seen_by_application_and_caller() {
     for speaks in BOTH {

@@ -39,7 +39,7 @@ fn subnet(net: &str) -> ByteMatch {
 }
 
 fn rule(name: &str, matches: Vec<ByteMatch>, to: usize) -> ByteRule<usize> {
-    ByteRule { name: name.into(), matches, to: Split::single(to) }
+    ByteRule { name: name.into(), matches, to: Some(Split::single(to)) }
 }
 
 /// Names to the second application, all other TLS to the third, bytes of these networks to the fourth. What is left is for the first.
@@ -280,7 +280,7 @@ async fn a_server_that_speaks_first_is_not_kept_waiting_by_rules_for_names() {
 #[tokio::test]
 async fn connections_are_shared_by_weight() {
     let shares = Split::new([(1, Weight(1)), (2, Weight(3)), (3, Weight(0))]).unwrap();
-    let rules = vec![ByteRule { name: "tcp[0]".into(), matches: Vec::new(), to: shares }];
+    let rules = vec![ByteRule { name: "tcp[0]".into(), matches: Vec::new(), to: Some(shares) }];
     let mesh = Mesh::passing(&applications().await, Protocol::Tcp, ByteTable { tcp: rules, ..ByteTable::default() });
     let mut counts = [0; 4];
     for _ in 0..400 {
@@ -289,6 +289,31 @@ async fn connections_are_shared_by_weight() {
     }
     // 100 expected, with a standard deviation of 8.7.
     assert!((40..=160).contains(&counts[1]) && counts[1] + counts[2] == 400, "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_read_closes_what_fits_it_and_nothing_else() {
+    let unreadable = |net: &str| ByteRule { to: None, ..rule("tcp[0]", vec![subnet(net)], 0) };
+    let meshed = async |net: &str| {
+        let tcp = vec![unreadable(net), rule("tcp[1]", Vec::new(), 1)];
+        Mesh::passing(&applications().await, Protocol::Tcp, ByteTable { tcp, ..ByteTable::default() })
+    };
+    let mesh = meshed("10.0.0.0/8").await;
+    assert_eq!(exchange(dial(&mesh).await, b"x".to_vec()).await, b"1x");
+
+    let mesh = meshed("127.0.0.0/8").await;
+    let (mut stream, mut got) = (dial(&mesh).await, Vec::new());
+    // The connection may be reset before the byte is sent, or after.
+    let _ = stream.write_all(b"x").await;
+    let _ = soon(stream.read_to_end(&mut got)).await;
+    assert_eq!(got, b"");
+    let counted = || mesh.caller.metrics.lock().refusals.keys().any(|labels| labels.reason == "invalid-rule");
+    soon(async {
+        while !counted() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

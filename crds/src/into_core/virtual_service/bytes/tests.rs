@@ -61,12 +61,13 @@ fn rules_for_bytes_are_read() {
     assert_eq!(second.sni_hosts, [SniHost::Any]);
     assert_eq!(second.destination_subnets, ["10.96.0.0/12", "fd00::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(second.source.as_ref().unwrap().namespace.as_deref(), Some("bank"));
-    let to: Vec<_> = rule.to.entries().map(|(to, weight)| (&*to.service.name, to.port, weight.0)).collect();
+    let to: Vec<_> =
+        rule.to.as_ref().unwrap().entries().map(|(to, weight)| (&*to.service.name, to.port, weight.0)).collect();
     assert_eq!(to, [("web-v2", Some(8443), 90), ("web-v3", None, 10), ("web-v4", None, 0)]);
     let [rule] = table.tcp.as_slice() else { panic!("{:?}", table.tcp) };
     assert_eq!((&*rule.name, rule.matches.len()), ("VirtualService shop/web tcp[0]", 0));
     let web = Destination { service: ServiceRef::new("shop", "web"), port: None, subset: None };
-    assert_eq!(rule.to.entries().collect::<Vec<_>>(), [(&web, Weight(1))]);
+    assert_eq!(rule.to.as_ref().unwrap().entries().collect::<Vec<_>>(), [(&web, Weight(1))]);
 }
 
 #[test]
