@@ -124,6 +124,8 @@ catalogue! {
         "use name, name.namespace or the full DNS name of a Service";
     SubsetNotFound = 3014, "a destination names a subset that is not defined",
         "add it to spec.subsets, or correct the name";
+    AliasedService = 3015, "the Service is an alias (ExternalName), without an address and endpoints of its own",
+        "name the Service that it stands for; what is outside the cluster can only be called";
 
     DeniedByPolicy = 4001, "a DENY rule fits the call",
         "see the proxy's log for policy and rule; change the policy or the call";

@@ -59,6 +59,8 @@ pub enum Reason {
     ResolvedRefs,
     /// ResolvedRefs, false: no such Service.
     ServiceNotFound,
+    /// ResolvedRefs, false: the Service is an alias, without an address and endpoints.
+    ExternalName,
     /// ResolvedRefs, false: no VirtualService of this name to delegate to.
     DelegateNotFound,
     /// ResolvedRefs, false: the Service has no such port.
@@ -97,6 +99,7 @@ impl Reason {
             Reason::UnsupportedValue => "UnsupportedValue",
             Reason::ResolvedRefs => "ResolvedRefs",
             Reason::ServiceNotFound => "ServiceNotFound",
+            Reason::ExternalName => "ExternalName",
             Reason::DelegateNotFound => "DelegateNotFound",
             Reason::PortNotFound => "PortNotFound",
             Reason::SubsetNotFound => "SubsetNotFound",

@@ -1,7 +1,8 @@
-//! A VirtualService chooses where a request goes: by header, by path, in order; a split on the chosen host applies after it.
+//! A VirtualService chooses where a request goes: by header, by path, in order; a split on the chosen host applies after it. A Service
+//! that is an alias (ExternalName) leads to the Service that it stands for, by its rules and over mutual TLS.
 //!
 //! Fails when a match is ignored, rules are taken out of order, a path is judged in another form than it is forwarded in,
-//! a request that no rule names is served, or a rule's timeout does not end the wait.
+//! a request that no rule names is served, a rule's timeout does not end the wait, or a call by an alias goes past the mesh.
 
 pub(crate) mod bytes;
 pub(crate) mod delegates;
@@ -41,7 +42,25 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     ensure(told.starts_with("no-route; code=TUL2001"), || format!("no rule matched, but: {unrouted:?}"))?;
     let late = ask(context, &["http://checkout/slow"])?;
     let told = late.header("tulle-error").unwrap_or_default();
-    ensure(late.status == 504 && told.starts_with("timeout; code=TUL2004"), || format!("not timed out: {late:?}"))
+    ensure(late.status == 504 && told.starts_with("timeout; code=TUL2004"), || format!("not timed out: {late:?}"))?;
+    by_alias(context)
+}
+
+/// The name in the request is the alias; what is dialled is the Service, and so are rules and identity.
+fn by_alias(context: &Context) -> Result<()> {
+    let target = format!("checkout.{}.svc.cluster.local", context.namespace());
+    context.apply(&json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "till"},
+        "spec": {"type": "ExternalName", "externalName": target},
+    }))?;
+    // Until DNS knows the name there is no answer at all.
+    let seen = wait::until(SOON, "the alias to be resolved", || {
+        Ok(ask(context, &["http://till/api/orders"]).ok().filter(|seen| seen.status == 200))
+    })?;
+    ensure(seen.body.contains("\"v1\""), || format!("the alias did not lead to v1: {seen:?}"))?;
+    let unrouted = ask(context, &["http://till/other"])?;
+    let told = unrouted.header("tulle-error").unwrap_or_default();
+    ensure(told.starts_with("no-route; code=TUL2001"), || format!("the rules of the Service do not hold: {unrouted:?}"))
 }
 
 fn ask(context: &Context, arguments: &[&str]) -> Result<Fetched> {

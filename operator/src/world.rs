@@ -68,8 +68,8 @@ pub struct Service {
     pub cluster_ips: Vec<String>,
     /// `clusterIP: None`.
     pub headless: bool,
-    /// `type: ExternalName`.
-    pub external_name: bool,
+    /// `type: ExternalName`: the DNS name that it stands for.
+    pub alias_of: Option<String>,
     /// Empty: its endpoints are made by hand.
     pub selector: BTreeMap<String, String>,
     /// TCP ports.

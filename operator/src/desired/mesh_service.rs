@@ -87,7 +87,7 @@ impl<'a> Members<'a> {
     /// Pods that the selector picks count as soon as they exist, before they have an address: a proxy then knows an
     /// identity before it sees the endpoint. Pods that only a slice names count as well.
     fn of(of: &Ref, service: &Service, tenant: &'a Tenant, settings: &Settings) -> Self {
-        let mut members = Self { external: service.external_name, ..Self::default() };
+        let mut members = Self { external: service.alias_of.is_some(), ..Self::default() };
         let selected = tenant.pods.iter().filter(|(_, pod)| selects(&service.selector, &pod.labels));
         for (name, pod) in selected {
             members.add(of, name, pod, settings);

@@ -12,7 +12,7 @@ use tulle_core::name::ServiceRef;
 use tulle_crds::status::{ConditionType, Finding, Reason, Truth, conditions};
 
 use super::Plan;
-use crate::world::{Key, Tenant, World};
+use crate::world::{Key, Service, Tenant, World};
 
 /// A status to write, with what people should hear of.
 #[derive(Clone, Debug)]
@@ -136,6 +136,14 @@ pub fn refused(cause: Finding) -> Vec<Finding> {
 #[must_use]
 pub fn sentence(code: Code, path: &str, reason: &str) -> String {
     format!("{code}: {path}: {reason}; {}", code.remedy())
+}
+
+/// What is said where a Service that is named is an alias, which proxies can neither be asked for nor send to.
+#[must_use]
+pub fn alias(path: &str, name: &ServiceRef, service: &Service) -> Option<Finding> {
+    let why = format!("Service {name} is an alias of {} (ExternalName)", service.alias_of.as_ref()?);
+    let said = sentence(Code::AliasedService, path, &why);
+    Some(Finding::is_false(ConditionType::ResolvedRefs, Reason::ExternalName, said))
 }
 
 fn readable() -> Finding {

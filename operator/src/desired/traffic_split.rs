@@ -71,19 +71,15 @@ fn references(split: &into_core::TrafficSplit, backends: &[BackendStatus], tenan
     let missing = |reason, code, path: &str, why: String| {
         Finding::is_false(ConditionType::ResolvedRefs, reason, sentence(code, path, &why))
     };
-    if !tenant.services.contains_key(&*split.apex.name) {
-        let why = format!("Service {} does not exist", split.apex);
-        return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, "spec.service", why);
-    }
-    for (index, (service, _)) in split.backends.iter().enumerate() {
-        if !tenant.services.contains_key(&*service.name) {
-            let why = format!("Service {service} does not exist");
-            return missing(
-                Reason::ServiceNotFound,
-                Code::ReferenceNotFound,
-                &format!("spec.backends[{index}].service"),
-                why,
-            );
+    let backends_named = split.backends.iter().enumerate();
+    let named = backends_named.map(|(index, (name, _))| (format!("spec.backends[{index}].service"), name));
+    for (path, name) in std::iter::once(("spec.service".to_owned(), &split.apex)).chain(named) {
+        let Some(service) = tenant.services.get(&*name.name) else {
+            let why = format!("Service {name} does not exist");
+            return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, &path, why);
+        };
+        if let Some(alias) = report::alias(&path, name, service) {
+            return alias;
         }
     }
     for (index, backend) in backends.iter().enumerate() {

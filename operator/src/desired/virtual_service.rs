@@ -145,20 +145,28 @@ fn references(routes: &into_core::VirtualService, world: &World) -> Finding {
         Finding::is_false(ConditionType::ResolvedRefs, reason, sentence(code, &path, &why))
     };
     for (index, host) in routes.hosts.iter().enumerate() {
+        let path = format!("spec.hosts[{index}]");
+        let known = host.service().and_then(|name| Some((name, found(name)?)));
+        if let Some(alias) = known.and_then(|(name, known)| report::alias(&path, name, known)) {
+            return alias;
+        }
         let why = match host.service() {
-            Some(service) if found(service).is_none() => format!("Service {service} does not exist"),
+            Some(service) if known.is_none() => format!("Service {service} does not exist"),
             None if world.tenant(host.namespace()).is_none_or(|tenant| tenant.services.is_empty()) => {
                 format!("namespace {} has no Service", host.namespace())
             }
             _ => continue,
         };
-        return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("spec.hosts[{index}]"), why);
+        return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, path, why);
     }
     for Leads { path, to: destination, .. } in destinations(routes) {
         let Some(service) = found(&destination.service) else {
             let why = format!("Service {} does not exist", destination.service);
             return missing(Reason::ServiceNotFound, Code::ReferenceNotFound, format!("{path}.host"), why);
         };
+        if let Some(alias) = report::alias(&format!("{path}.host"), &destination.service, service) {
+            return alias;
+        }
         if let Some(port) = destination.port
             && !service.ports.iter().any(|known| known.port == port)
         {

@@ -75,7 +75,7 @@ pub fn service(service: core::Service) -> Service {
         uid: service.metadata.uid.unwrap_or_default(),
         cluster_ips: addresses.into_iter().filter(|address| address != "None" && !address.is_empty()).collect(),
         headless,
-        external_name: spec.type_.as_deref() == Some("ExternalName"),
+        alias_of: spec.external_name.filter(|_| spec.type_.as_deref() == Some("ExternalName")),
         selector: spec.selector.unwrap_or_default(),
         ports: ports
             .filter_map(|port| {

@@ -8,7 +8,7 @@ use super::plan;
 use crate::desired::report::Report;
 use crate::desired::testing::{mesh_service, report, settings, world};
 use crate::world::tests::{at, service, slice};
-use crate::world::{Change, World};
+use crate::world::{Change, Service, World};
 
 fn split(name: &str, created: &str, backends: Value) -> Change {
     let object: TrafficSplit = serde_json::from_value(json!({
@@ -132,6 +132,20 @@ fn why_a_split_is_not_ready() {
         assert!(ready.message.starts_with(message), "{name}: {}", ready.message);
         assert_eq!(status.winner.as_deref(), (reason == "Conflicted").then_some("shop/older"), "{name}");
         assert_eq!(status.conditions.len(), 4, "{name}: {:?}", words(&status));
+    }
+}
+
+#[test]
+fn an_alias_can_neither_be_split_nor_receive_a_share() {
+    for (name, path) in [("web", "spec.service"), ("v2", "spec.backends[1].service")] {
+        let alias = Service { alias_of: Some("db.example.com".into()), ..service(name) };
+        let changes = [Change::Service(at(name), Some(alias)), split("canary", "2026-01-01T00:00:00Z", canary())];
+        let (_, status) = told(&world(shop().into_iter().chain(changes)), "canary");
+        let refs = &status.conditions[1];
+        assert_eq!((refs.status.as_str(), refs.reason.as_str()), ("False", "ExternalName"));
+        let said =
+            format!("TUL3015: {path}: Service shop/{name} is an alias of db.example.com (ExternalName); name the");
+        assert!(refs.message.starts_with(&said), "{}", refs.message);
     }
 }
 

@@ -19,8 +19,12 @@ fn status_of(spec: &Value) -> VirtualServiceStatus {
     }))
     .expect("a VirtualService");
     let web = Service { ports: vec![Port { port: 80, ..Port::default() }], ..service("web") };
-    let world =
-        world([Change::Service(at("web"), Some(web)), Change::VirtualService(at("routes"), Some(Arc::new(object)))]);
+    let alias = Service { alias_of: Some("db.example.com".into()), ..service("alias") };
+    let world = world([
+        Change::Service(at("web"), Some(web)),
+        Change::Service(at("alias"), Some(alias)),
+        Change::VirtualService(at("routes"), Some(Arc::new(object))),
+    ]);
     let report = report(plan(&at("routes"), &world, &settings(), Timestamp::UNIX_EPOCH));
     serde_json::from_value(report.status).expect("a status")
 }
@@ -101,6 +105,22 @@ fn what_is_said_of_routes() {
             "ServiceNotFound",
             "TUL3005: spec.http[1].route[0].destination.host: Service shop/nowhere",
         ),
+        (
+            "a host that is an alias",
+            json!({"hosts": ["web", "alias"], "http": to("web", 80)}),
+            "False",
+            "ExternalName",
+            "TUL3015: spec.hosts[1]: Service shop/alias is an alias of db.example.com (ExternalName); \
+             name the Service that it stands for; what is outside the cluster can only be called",
+        ),
+        (
+            "a destination that is an alias",
+            json!({"hosts": ["web"], "http": to("alias", 80)}),
+            "False",
+            "ExternalName",
+            "TUL3015: spec.http[0].route[0].destination.host: Service shop/alias is an alias of db.example.com",
+        ),
+        ("a wildcard over one", json!({"hosts": ["*"], "http": to("web", 80)}), "True", "Ready", "in force"),
         ("no rule", json!({"hosts": ["web"], "http": []}), "False", "InvalidField", "TUL3003: spec: lists no rule"),
     ];
     said(&rows);

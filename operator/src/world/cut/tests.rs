@@ -23,13 +23,15 @@ fn services() {
     let ports: Vec<_> =
         cut.ports.iter().map(|port| (port.name.as_str(), port.port, port.app_protocol.as_deref())).collect();
     assert_eq!(ports, [("http", 80, Some("http")), ("", 9000, None)], "TCP only");
-    assert!(!cut.headless && !cut.external_name);
+    assert!(!cut.headless && cut.alias_of.is_none());
 
     let headless = service(read(json!({"metadata": {}, "spec": {"clusterIP": "None", "clusterIPs": ["None"]}})));
     assert!(headless.headless && headless.cluster_ips.is_empty());
     let external =
         service(read(json!({"metadata": {}, "spec": {"type": "ExternalName", "externalName": "example.com"}})));
-    assert!(external.external_name && external.cluster_ips.is_empty());
+    assert_eq!((external.alias_of.as_deref(), external.cluster_ips.len()), (Some("example.com"), 0));
+    let former = service(read(json!({"metadata": {}, "spec": {"type": "ClusterIP", "externalName": "example.com"}})));
+    assert_eq!(former.alias_of, None, "of another type");
 }
 
 #[test]
