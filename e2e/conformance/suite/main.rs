@@ -10,6 +10,7 @@ mod h2spec;
 mod hostile;
 mod matrix;
 mod sni;
+mod subsets;
 mod tracing;
 mod undeclared;
 mod websocket;
@@ -25,6 +26,7 @@ const TESTS: &[Test] = &[
     Test { name: "clients", run: clients::run },
     Test { name: "undeclared", run: undeclared::run },
     Test { name: "sni", run: sni::run },
+    Test { name: "subsets", run: subsets::run },
     Test { name: "websocket", run: websocket::run },
     Test { name: "tracing", run: tracing::run },
     Test { name: "h2spec", run: h2spec::run },
