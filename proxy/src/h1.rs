@@ -31,6 +31,8 @@ mod write;
 pub(crate) use attempt::{AttemptError, Exchange};
 pub(crate) use connection::{Forwarding, Lease, Role, serve};
 pub(crate) use copy::Copy;
+pub(crate) use fields::is_trailer;
+pub(crate) use head::has_small_letters;
 pub(crate) use wire::Wire;
 
 use tulle_core::codes::Reason;

@@ -235,6 +235,11 @@ fn kind(name: &str) -> Field {
     }
 }
 
+/// Whether a field of this name, in lower case, may stand behind the body of a request (RFC 9110 §6.5.1).
+pub(crate) fn is_trailer(name: &str) -> bool {
+    kind(name) == Field::Other && !is_head_only(name)
+}
+
 /// Fields that mean something in a head only, apart from those [`kind`] knows (RFC 9110 §6.5.1).
 fn is_head_only(name: &str) -> bool {
     const NAMES: [&str; 16] = [

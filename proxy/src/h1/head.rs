@@ -121,6 +121,12 @@ pub(super) fn has_bare_line_feed(head: &[u8]) -> bool {
     pairs.fold(head.first() == Some(&b'\n'), bare)
 }
 
+/// Whether a method is not what it seems to some: names are case-sensitive (RFC 9110 §9.1), those in use have capitals only, and there are
+/// servers that take `get` for `GET`, which a rule about methods does not.
+pub(crate) fn has_small_letters(method: &str) -> bool {
+    method.bytes().any(|byte| byte.is_ascii_lowercase())
+}
+
 /// Whether the connection persists (RFC 9112 §9.3).
 fn keep_alive(fields: &Fields<'_>, minor: u8) -> bool {
     if minor == 0 { fields.keep_alive_asked && !fields.close_asked } else { !fields.close_asked }

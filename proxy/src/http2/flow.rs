@@ -7,8 +7,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
+
+use crate::h1::is_trailer;
 
 /// Most of a request that is kept for another attempt.
 const REPLAY_BYTES_MAX: usize = 64 * 1024;
@@ -52,6 +54,8 @@ pub(super) struct Flow {
     trailers: Option<Box<HeaderMap>>,
     /// Whether the receiver was told the end.
     closed: bool,
+    /// Whether this is a request.
+    request: bool,
     kept: Option<Kept>,
     /// Bytes passed on.
     pub(super) passed: u64,
@@ -83,6 +87,7 @@ impl Flow {
             ended: false,
             trailers: None,
             closed: false,
+            request: false,
             kept: None,
             passed: 0,
             grpc_status: None,
@@ -92,7 +97,7 @@ impl Flow {
     /// A request, kept for another attempt.
     pub(super) fn request(from: RecvStream) -> Self {
         let ended = from.is_end_stream();
-        Self { ended, closed: ended, kept: Some(Kept::default()), ..Self::answer(from) }
+        Self { ended, closed: ended, request: true, kept: Some(Kept::default()), ..Self::answer(from) }
     }
 
     /// Whether there is nothing to pass on any more.
@@ -131,6 +136,7 @@ impl Flow {
                     Some(Err(error)) => return Poll::Ready(Err(Stop::Source(error))),
                     None => {
                         let trailers = ready!(self.from.poll_trailers(cx)).map_err(Stop::Source)?;
+                        let trailers = if self.request { trailers.and_then(permitted) } else { trailers };
                         return Poll::Ready(self.finish(trailers, to));
                     }
                 }
@@ -253,6 +259,15 @@ impl Flow {
             let _ = self.from.flow_control().release_capacity(count);
         }
     }
+}
+
+/// Trailers of a request without those that only a head may have: there are servers that merge them into it (RFC 9110 §6.5.1).
+fn permitted(mut trailers: HeaderMap) -> Option<HeaderMap> {
+    let wrong: SmallVec<[HeaderName; 4]> = trailers.keys().filter(|name| !is_trailer(name.as_str())).cloned().collect();
+    for name in wrong {
+        trailers.remove(name);
+    }
+    (!trailers.is_empty()).then_some(trailers)
 }
 
 /// The status of a gRPC call, where these are its trailers.

@@ -3,10 +3,11 @@
 //! Headers of one connection only (RFC 9110 §7.6.1) need no removal here: h2 resets a stream that carries any of them, or a `TE` other
 //! than `trailers` (RFC 9113 §8.2.2).
 
-use http::uri::Scheme;
+use http::uri::{PathAndQuery, Scheme};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request};
+use tulle_core::authority::Authority;
 use tulle_core::codes::Reason;
 use tulle_core::path;
 use tulle_core::route::RequestView;
@@ -16,6 +17,7 @@ use tulle_core::trace::Outgoing;
 use crate::admission::Changes;
 use crate::answer::{self, edit};
 use crate::error::{Failure, UNPROCESSED};
+use crate::h1::has_small_letters;
 
 /// See the module.
 #[derive(Debug)]
@@ -58,6 +60,64 @@ impl Head {
             b'n' => Duration::from_nanos(number),
             _ => return None,
         })
+    }
+
+    /// Leaves one reading of what the request is for: a method, a path, or `*` of OPTIONS, and a host, which a caller may have named in `Host` alone
+    /// and some servers then do not see (RFC 9113 §8.3.1).
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        let bad = |rule: &str| Failure::new(Reason::BadRequest, rule);
+        if has_small_letters(self.method.as_str()) {
+            return Err(bad("the method has small letters, which some servers read as capitals"));
+        }
+        let schemes = [&Scheme::HTTP, &Scheme::HTTPS];
+        if self.uri.scheme().is_some_and(|scheme| !schemes.contains(&scheme)) {
+            return Err(bad("the scheme of the request is neither http nor https"));
+        }
+        for value in self.headers.values_mut().filter(|value| has_blanks_around(value)) {
+            // They have no place in HTTP/2 (RFC 9113 §8.2.1) and no meaning in HTTP/1: some servers drop them, and some the field.
+            if let Ok(trimmed) = HeaderValue::from_bytes(value.as_bytes().trim_ascii()) {
+                *value = trimmed;
+            }
+        }
+        // A URI without path says "/" of it in one of these ways, and one that begins with "?" in the other.
+        let target = self.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let is_path = target.starts_with('/') && !self.uri.path().is_empty();
+        if !is_path && (target != "*" || self.method != Method::OPTIONS) {
+            return Err(bad("the request has no path (RFC 9113 section 8.3.1)"));
+        }
+        let host = match self.uri.authority() {
+            Some(authority) => authority.as_str().as_bytes(),
+            None => {
+                let mut hosts = self.headers.get_all(header::HOST).iter();
+                match (hosts.next(), hosts.next()) {
+                    (Some(host), None) => host.as_bytes(),
+                    (None, _) => return Err(bad("the request names no host (RFC 9113 section 8.3.1)")),
+                    (Some(_), Some(_)) => return Err(bad("the request has more than one Host (RFC 9110 section 7.2)")),
+                }
+            }
+        };
+        match Authority::parse(host) {
+            Ok(host) if !host.host.is_empty() => {}
+            _ => return Err(bad("the host of the request is not a host with an optional port (RFC 9110 section 7.2)")),
+        }
+        if self.uri.authority().is_none() {
+            self.name_host().map_err(|error| Failure::new(Reason::BadRequest, format!("Host: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Makes `:authority` of `Host`.
+    #[cold]
+    fn name_host(&mut self) -> Result<(), http::Error> {
+        let Some(host) = self.headers.remove(header::HOST) else { return Ok(()) };
+        let mut parts = std::mem::take(&mut self.uri).into_parts();
+        parts.authority = Some(host.as_bytes().try_into()?);
+        parts.scheme.get_or_insert(Scheme::HTTP);
+        self.uri = Uri::from_parts(parts)?;
+        Ok(())
     }
 
     /// Brings the path into normal form: what is judged is what is forwarded.
@@ -131,12 +191,6 @@ impl Head {
     pub(super) fn copy(&self) -> Request<()> {
         let mut request = self.request();
         let Some(authority) = RequestView::authority(self).map(shadow) else { return request };
-        if self.uri.authority().is_none() {
-            if let Ok(host) = HeaderValue::try_from(authority) {
-                request.headers_mut().insert(header::HOST, host);
-            }
-            return request;
-        }
         let mut parts = self.uri.clone().into_parts();
         if let Ok(authority) = authority.parse() {
             parts.authority = Some(authority);
@@ -156,9 +210,7 @@ impl Head {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
-        // h2 takes a target without authority from older versions only; the request then names its host in `Host` alone.
-        let named = self.uri.authority().is_some();
-        *request.version_mut() = if named { Version::HTTP_2 } else { Version::HTTP_11 };
+        *request.version_mut() = Version::HTTP_2;
         request
     }
 }
@@ -186,9 +238,74 @@ impl RequestView for Head {
     }
 }
 
+fn has_blanks_around(value: &HeaderValue) -> bool {
+    let is_blank = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b' ' | b'\t'));
+    is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_request_is_for_has_one_reading() {
+        let settled = |method: &str, uri: Uri, hosts: &[&'static str]| {
+            let (mut parts, ()) = Request::builder().method(method).body(()).unwrap().into_parts();
+            parts.uri = uri;
+            for host in hosts {
+                parts.headers.append(header::HOST, HeaderValue::from_static(host));
+            }
+            let mut head = Head::new(parts);
+            head.settle().is_ok().then(|| (head.uri.to_string(), head.headers.contains_key(header::HOST)))
+        };
+        let uri = |authority: Option<&str>, path: &str| {
+            let mut parts = http::uri::Parts::default();
+            parts.authority = authority.map(|authority| authority.parse().unwrap());
+            parts.scheme = authority.map(|_| Scheme::HTTP);
+            parts.path_and_query = (!path.is_empty()).then(|| path.parse().unwrap());
+            Uri::from_parts(parts).unwrap()
+        };
+        let one = Some("a");
+        for (method, uri, hosts, expected) in [
+            ("GET", uri(one, "/b?c"), &[][..], "http://a/b?c"),
+            ("GET", uri(one, "/b"), &["other"], "http://a/b"),
+            ("GET", uri(None, "/b"), &["a:80"], "http://a:80/b"),
+            ("OPTIONS", uri(one, "*"), &[], "http://a*"),
+        ] {
+            assert_eq!(
+                settled(method, uri.clone(), hosts),
+                Some((expected.to_owned(), false)),
+                "{method} {uri} {hosts:?}"
+            );
+        }
+        for (method, uri, hosts) in [
+            ("get", uri(one, "/b"), &[][..]),
+            ("GET", uri(one, "*"), &[]),
+            ("GET", Uri::from_static("ftp://a/b"), &[]),
+            ("GET", uri(one, "?b"), &[]),
+            ("GET", uri(None, ""), &["a"]),
+            ("GET", uri(None, "/b"), &[]),
+            ("GET", uri(None, "/b"), &["a", "a"]),
+            ("GET", uri(None, "/b"), &["a, b"]),
+            ("GET", uri(None, "/b"), &["a b"]),
+            ("GET", uri(None, "/b"), &[""]),
+            ("GET", uri(Some("user@a"), "/b"), &[]),
+            ("GET", uri(Some("a:x"), "/b"), &[]),
+        ] {
+            assert_eq!(settled(method, uri.clone(), hosts), None, "{method} {uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn blanks_around_values_are_no_part_of_them() {
+        let (mut parts, ()) = Request::get("http://a/").body(()).unwrap().into_parts();
+        for value in [" b", "b\t", "b c", " "] {
+            parts.headers.append("x-a", HeaderValue::from_static(value));
+        }
+        let mut head = Head::new(parts);
+        head.settle().unwrap();
+        assert_eq!(head.header("x-a").collect::<Vec<_>>(), [&b"b"[..], b"b", b"b c", b""]);
+    }
 
     #[test]
     fn the_units_of_grpc_timeouts() {

@@ -163,6 +163,7 @@ fn admit<R: Role>(
         let detail = "CONNECT is not supported; dial the destination itself";
         return Err(Failure::new(BadRequest, detail).into());
     }
+    head.settle()?;
     if role.judges_paths() {
         head.normalize()?;
     }

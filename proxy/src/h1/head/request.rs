@@ -6,7 +6,8 @@ use httparse::{Header, ParserConfig, Status};
 use tulle_core::authority::Authority;
 
 use super::{
-    FIELDS_MAX, Framing, RequestFacts, RequestHead, Switch, has_bare_line_feed, keep_alive, malformed, none_yet,
+    FIELDS_MAX, Framing, RequestFacts, RequestHead, Switch, has_bare_line_feed, has_small_letters, keep_alive,
+    malformed, none_yet,
 };
 use crate::h1::BadMessage;
 use crate::h1::fields::{Field, Fields};
@@ -32,6 +33,9 @@ pub(crate) fn request<T>(
     let (Some(method), Some(target), Some(minor)) = (head.method, head.path, head.version) else {
         return Err(BadMessage::new("the request line is incomplete"));
     };
+    if has_small_letters(method) {
+        return Err(BadMessage::new("the method has small letters, which some servers read as capitals"));
+    }
     if has_bare_line_feed(&input[..length]) {
         return Err(BadMessage::new("a line of the head does not end with CRLF"));
     }
@@ -86,9 +90,15 @@ fn switch(method: &str, fields: &Fields<'_>, minor: u8) -> Switch {
     }
     let protocol = fields.first(Field::Upgrade).filter(|_| minor == 1 && fields.upgrade_asked);
     match protocol {
-        Some(protocol) if !offers_http(protocol) => Switch::Upgrade,
+        Some(protocol) if !offers_http(protocol) && may_offer(method, protocol) => Switch::Upgrade,
         Some(_) | None => Switch::No,
     }
+}
+
+/// WebSocket is for GET (RFC 6455 §4.1). There are servers that make a GET of any other method that asks for it.
+fn may_offer(method: &str, protocols: &[u8]) -> bool {
+    method == "GET"
+        || !protocols.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 #[cold]

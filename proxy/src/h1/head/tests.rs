@@ -35,6 +35,16 @@ fn requests_are_framed_by_their_heads() {
 }
 
 #[test]
+fn methods_that_some_read_in_capitals_are_refused() {
+    for method in ["get", "gEt", "GeT", "pURGE"] {
+        assert!(facts(&format!("{method} / HTTP/1.1\r\nHost: web\r\n\r\n")).is_err(), "{method}");
+    }
+    for method in ["PURGE", "M-SEARCH", "X_1"] {
+        assert!(facts(&format!("{method} / HTTP/1.1\r\nHost: web\r\n\r\n")).is_ok(), "{method}");
+    }
+}
+
+#[test]
 fn ambiguous_framing_is_refused() {
     for fields in [
         "Content-Length: 5\r\nContent-Length: 6\r\n",
@@ -228,6 +238,8 @@ fn connections_become_streams_of_bytes_when_both_sides_agree() {
     assert_eq!(switch(&offer("websocket", "keep-alive, Upgrade")), Switch::Upgrade);
     assert_eq!(switch(&offer("websocket", "keep-alive")), Switch::No, "the option is missing");
     assert_eq!(switch("GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"), Switch::No);
+    let post = offer("WebSocket", "Upgrade").replacen("GET", "POST", 1);
+    assert_eq!(switch(&post), Switch::No, "WebSocket is for GET");
     for http in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "h2c\r\nUpgrade: websocket"] {
         assert_eq!(switch(&offer(http, "upgrade, http2-settings")), Switch::No, "{http}");
     }
