@@ -175,6 +175,9 @@ pub const WEBSOCKET: Component = Component {
     ..PLAIN
 };
 
+/// A server on Go's own library; ours, so it has no version.
+pub const GARDEN: Component = Component { folder: "garden", cold: Duration::from_secs(10), ..PLAIN };
+
 /// Those of a cluster, the longest build first.
 pub const ALL: &[Component] = &[KUBERNETES, HELM, COREDNS, CONTAINERD, RUNC, CNI, PAUSE];
 

@@ -87,6 +87,24 @@ pub const UNDECLARED: &[Package] = &[
     package("ldap-utils", "ldapmodify"),
 ];
 
+/// Servers of HTTP that read what the mesh passes on. Of Apache the program alone: the whole would start a service.
+pub const GARDEN: &[Package] = &[
+    package("nodejs", "node"),
+    package("openjdk-17-jdk-headless", "javac"),
+    package("python3", "/usr/bin/python3"),
+    package("gunicorn", "gunicorn"),
+    package("python3-uvicorn", "/usr/lib/python3/dist-packages/uvicorn/__init__.py"),
+    package("python3-h11", "/usr/lib/python3/dist-packages/h11/__init__.py"),
+    package("nginx-light", "nginx"),
+    package("haproxy", "haproxy"),
+    package("varnish", "varnishd"),
+    package("gcc", "gcc"),
+    package("h2o", "h2o"),
+    package("lighttpd", "lighttpd"),
+    package("apache2-bin", "apache2"),
+    package("nghttp2-proxy", "nghttpx"),
+];
+
 /// Needed where an application has TLS of its own: servers of it, and a client.
 pub const OWN_TLS: &[Package] = &[package("openssl", "openssl"), package("curl", "curl")];
 

@@ -9,6 +9,7 @@ mod ledger;
 mod load;
 mod output;
 mod probe;
+mod record;
 mod serve;
 mod stop;
 
@@ -33,6 +34,8 @@ enum Command {
     Fetch(fetch::Arguments),
     /// Connect over TCP and print the time to the first byte as JSON.
     Tcp(probe::Arguments),
+    /// Answer HTTP/1.1 and HTTP/2, and print what each request was as a JSON line.
+    Record(record::Arguments),
     /// One request, then exit 0 if it was answered with success: the work of a Job.
     Job(fetch::Arguments),
 }
@@ -45,6 +48,7 @@ async fn main() -> ExitCode {
         Command::Load(arguments) => load::run(arguments).await,
         Command::Fetch(arguments) => fetch::run(arguments).await,
         Command::Tcp(arguments) => probe::run(arguments).await,
+        Command::Record(arguments) => record::run(arguments).await,
         Command::Job(arguments) => fetch::job(arguments).await,
     };
     match outcome {

@@ -5,6 +5,7 @@
 
 mod clients;
 mod faces;
+mod garden;
 mod grpc_interop;
 mod h2spec;
 mod hostile;
@@ -29,6 +30,7 @@ const TESTS: &[Test] = &[
     Test { name: "subsets", run: subsets::run },
     Test { name: "websocket", run: websocket::run },
     Test { name: "tracing", run: tracing::run },
+    Test { name: "garden", run: garden::run },
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
     Test { name: "grpc-interop", run: grpc_interop::run },
