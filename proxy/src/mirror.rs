@@ -118,7 +118,10 @@ async fn deliver(worker: &Worker, lane: &Lane, request: Whole) -> Result<(), Fai
     };
     match request {
         Whole::Http1(copy) => {
-            let mut connection = upstream.h1(&worker.shared.tls, identities, now).await?;
+            let mut connection = match upstream.kept_h1(identities, now) {
+                Some(connection) => connection,
+                None => upstream.h1(&worker.shared.tls, identities).await?,
+            };
             if copy.exchange(&mut connection.wire).await.map_err(|error| broken(&error))? {
                 upstream.give_back(connection);
             }

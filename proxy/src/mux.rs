@@ -14,6 +14,8 @@ mod frame;
 pub(crate) mod parsers;
 mod stream;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

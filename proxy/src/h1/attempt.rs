@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tulle_core::route::filter::headers::HeaderEdits;
 
@@ -106,11 +105,14 @@ impl<'a> Exchange<'a> {
         self.request.forget();
     }
 
-    /// Holds the request up, as a rule may ask.
-    pub(super) async fn hold(&mut self, delay: Duration) -> Result<(), AttemptError> {
-        let mut sleep = std::pin::pin!(tokio::time::sleep(delay));
-        std::future::poll_fn(|cx| match sleep.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Ok(())),
+    /// Does `work` before anything is sent, unless the caller goes away meanwhile.
+    ///
+    /// # Errors
+    /// The caller's.
+    pub(crate) async fn meanwhile<F: Future>(&mut self, work: F) -> io::Result<F::Output> {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
             Poll::Pending => match self.poll_caller(cx) {
                 Ok(()) => Poll::Pending,
                 Err(error) => Poll::Ready(Err(error)),
@@ -147,10 +149,12 @@ impl<'a> Exchange<'a> {
                 Poll::Pending => break,
             };
             let error = self.broken.take().unwrap_or(ended);
-            return Poll::Ready(Err(AttemptError::Upstream { error, touched: self.request.has_written() }));
+            // A share of a connection says it when its peer read nothing of it.
+            let touched = self.request.has_written() && error.kind() != io::ErrorKind::ConnectionRefused;
+            return Poll::Ready(Err(AttemptError::Upstream { error, touched }));
         }
         if self.sent {
-            self.poll_caller(cx)?;
+            self.poll_caller(cx).map_err(AttemptError::CallerGone)?;
         }
         Poll::Pending
     }
@@ -225,13 +229,13 @@ impl<'a> Exchange<'a> {
     }
 
     /// Notices a caller that goes away while the upstream works. What it sends ahead stays for later.
-    fn poll_caller(&mut self, cx: &mut Context<'_>) -> Result<(), AttemptError> {
+    fn poll_caller(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while self.caller.input.len() < AHEAD_BYTES_MAX {
             match self.caller.poll_fill(cx) {
                 // A half-closed caller may still read (RFC 9112 section 9.6).
                 Poll::Ready(Ok(0)) | Poll::Pending => break,
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Err(AttemptError::CallerGone(error)),
+                Poll::Ready(Err(error)) => return Err(error),
             }
         }
         Ok(())

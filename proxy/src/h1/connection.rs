@@ -105,7 +105,7 @@ async fn one<R: Role>(role: &R, caller: &mut Wire, request: Request<R>, drain: &
     let mut exchange = Exchange::new(caller, request, facts, drain.is_draining());
     // Boxed: hardly any request is held up, and every connection would have room for a timer.
     if let Some(delay) = role.delay(&admitted)
-        && Box::pin(exchange.hold(delay)).await.is_err()
+        && Box::pin(exchange.meanwhile(tokio::time::sleep(delay))).await.is_err()
     {
         return Ok(Answered::Over);
     }

@@ -2,4 +2,5 @@
 
 mod bodies;
 mod messages;
+mod refused;
 mod switching;

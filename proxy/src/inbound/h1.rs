@@ -16,7 +16,13 @@ impl Inbound<'_> {
     async fn send_h1(&self, exchange: &mut Exchange<'_>, now: Instant) -> Result<Lease, (Forwarding, bool)> {
         let in_flight = InFlight::begin(&self.application);
         let tls = &self.connection.worker.shared.tls;
-        let mut connection = self.application.h1(tls, &[], now).await.map_err(|failure| (failure.into(), false))?;
+        let mut connection = match self.application.kept_h1(&[], now) {
+            Some(connection) => connection,
+            None => match exchange.meanwhile(self.application.h1(tls, &[])).await {
+                Ok(connected) => connected.map_err(|failure| (failure.into(), false))?,
+                Err(error) => return Err((Forwarding::CallerGone(error), false)),
+            },
+        };
         let error = match exchange.attempt(&mut connection.wire).await {
             Ok(facts) => return Ok(Lease { connection, in_flight, facts, at: Instant::now() }),
             Err(error) => error,

@@ -20,6 +20,8 @@ pub(super) enum Frame {
     End,
     /// The connection is over in both directions.
     Reset,
+    /// The connection was never taken: nothing that was sent on it was read. To who does not know the difference, a reset.
+    Refuse,
     /// The reader has taken bytes: this many more may be sent.
     Credit(u32),
     /// The sender takes, or opens, no further connections.
@@ -32,6 +34,7 @@ pub(super) fn encode(id: u32, frame: Frame) -> [u8; HEADER_BYTES] {
         Frame::Data(length) => (0, u32::try_from(length).unwrap_or(u32::MAX)),
         Frame::End => (1, 0),
         Frame::Reset => (2, 0),
+        Frame::Refuse => (2, 1),
         Frame::Credit(credit) => (3, credit),
         Frame::Leave => (4, 0),
     };
@@ -51,6 +54,7 @@ pub(super) fn decode(header: [u8; HEADER_BYTES]) -> io::Result<(u32, Frame)> {
         0 if value as usize <= DATA_BYTES_MAX => Frame::Data(value as usize),
         0 => return Err(violation("a frame is longer than a record")),
         1 => Frame::End,
+        2 if value == 1 => Frame::Refuse,
         2 => Frame::Reset,
         3 => Frame::Credit(value),
         4 => Frame::Leave,

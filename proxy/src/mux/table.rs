@@ -78,8 +78,8 @@ struct Entry {
     ended: bool,
     /// The peer has ended its direction.
     peer_ended: bool,
-    /// The peer has given up the connection.
-    reset: bool,
+    /// The peer has given up the connection, and how reads and writes say so.
+    reset: Option<Reset>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -94,9 +94,27 @@ impl Default for Entry {
             credit: CREDIT_FIRST,
             ended: false,
             peer_ended: false,
-            reset: false,
+            reset: None,
             reader: None,
             writer: None,
+        }
+    }
+}
+
+/// How the peer gave up a connection.
+#[derive(Clone, Copy, Debug)]
+enum Reset {
+    /// After it took the connection.
+    Taken,
+    /// It never took it.
+    Refused,
+}
+
+impl Reset {
+    fn error(self, taken: io::ErrorKind) -> io::Error {
+        match self {
+            Self::Taken => taken.into(),
+            Self::Refused => io::ErrorKind::ConnectionRefused.into(),
         }
     }
 }
@@ -183,23 +201,23 @@ impl Table {
 
     /// Whether a connection goes on and holds nothing to be read.
     pub(super) fn is_quiet(&self, id: u32) -> bool {
-        let quiet = |entry: &Entry| entry.input.is_empty() && !entry.peer_ended && !entry.reset;
+        let quiet = |entry: &Entry| entry.input.is_empty() && !entry.peer_ended && entry.reset.is_none();
         self.failure.is_none() && self.entries.get(&id).is_some_and(quiet)
     }
 
     /// Takes bytes that arrived.
     ///
     /// # Errors
-    /// The connection, or the shared connection, has failed.
+    /// The connection, or the shared connection, has failed. `ConnectionRefused`: nothing of it was read by the peer.
     pub(super) fn read(&mut self, id: u32, into: &mut [u8], cx: &Context<'_>) -> io::Result<Read> {
         let failure = self.failure;
         let Some(entry) = self.entries.get_mut(&id) else { return Err(io::ErrorKind::NotConnected.into()) };
         if entry.input.is_empty() {
             return match (entry.peer_ended, entry.reset, failure) {
                 (true, ..) => Ok(Read::End),
-                (false, true, _) => Err(io::ErrorKind::ConnectionReset.into()),
-                (false, false, Some(failure)) => Err(failure.into()),
-                (false, false, None) => {
+                (false, Some(reset), _) => Err(reset.error(io::ErrorKind::ConnectionReset)),
+                (false, None, Some(failure)) => Err(failure.into()),
+                (false, None, None) => {
                     remember(&mut entry.reader, cx);
                     Ok(Read::Nothing)
                 }
@@ -220,13 +238,16 @@ impl Table {
     /// Queues bytes of `pieces` and returns how many; `None`: none now, and the writer will be woken.
     ///
     /// # Errors
-    /// Our direction, the connection, or the shared connection is over.
+    /// Our direction, the connection, or the shared connection is over. `ConnectionRefused`: nothing of it was read by the peer.
     pub(super) fn write(&mut self, id: u32, pieces: &[io::IoSlice<'_>], cx: &Context<'_>) -> io::Result<Option<usize>> {
         if let Some(failure) = self.failure {
             return Err(failure.into());
         }
         let Some(entry) = self.entries.get_mut(&id) else { return Err(io::ErrorKind::NotConnected.into()) };
-        if entry.ended || entry.reset {
+        if let Some(reset) = entry.reset {
+            return Err(reset.error(io::ErrorKind::BrokenPipe));
+        }
+        if entry.ended {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let asked = pieces.iter().map(|piece| piece.len()).sum::<usize>();
@@ -254,7 +275,7 @@ impl Table {
     /// Ends our direction of a connection.
     pub(super) fn end(&mut self, id: u32) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if !std::mem::replace(&mut entry.ended, true) && !entry.reset {
+        if !std::mem::replace(&mut entry.ended, true) && entry.reset.is_none() {
             self.send(id, Frame::End);
         }
     }
@@ -263,7 +284,7 @@ impl Table {
     pub(super) fn close(&mut self, id: u32) {
         let Some(entry) = self.entries.remove(&id) else { return };
         self.spare += entry.window - CREDIT_FIRST;
-        let over = entry.reset || (entry.ended && entry.peer_ended);
+        let over = entry.reset.is_some() || (entry.ended && entry.peer_ended);
         if !over {
             self.send(id, Frame::Reset);
         } else if self.entries.is_empty() {
@@ -282,7 +303,7 @@ impl Table {
                 self.peer_leaving = true;
                 self.leave();
             }
-            Frame::End | Frame::Reset | Frame::Credit(_) => {
+            Frame::End | Frame::Reset | Frame::Refuse | Frame::Credit(_) => {
                 let Some(entry) = self.entries.get_mut(&id) else { return Ok(false) };
                 match frame {
                     Frame::End => entry.peer_ended = true,
@@ -292,13 +313,18 @@ impl Table {
                             return Err(violation("more credit was given than a connection can have"));
                         }
                     }
-                    _ => entry.reset = true,
+                    Frame::Refuse => entry.reset = Some(Reset::Refused),
+                    _ => entry.reset = Some(Reset::Taken),
                 }
+                let refused = matches!(frame, Frame::Refuse);
                 if !matches!(frame, Frame::Credit(_)) {
                     entry.reader.take().into_iter().for_each(Waker::wake);
                 }
                 if !matches!(frame, Frame::End) {
                     entry.writer.take().into_iter().for_each(Waker::wake);
+                }
+                if refused {
+                    self.leave(); // the peer has more to end than we have open: what comes next finds room elsewhere
                 }
             }
         }
@@ -314,7 +340,7 @@ impl Table {
             }
             self.last = id;
             if self.entries.len() >= STREAMS_MAX {
-                self.send(id, Frame::Reset);
+                self.send(id, Frame::Refuse);
                 return Ok(false);
             }
             self.entries.insert(id, Entry::default());

@@ -69,9 +69,19 @@ fn context() -> Context<'static> {
 
 #[test]
 fn frames_are_read_as_they_were_written() {
-    for frame in [Frame::Data(0), Frame::Data(16_376), Frame::End, Frame::Reset, Frame::Credit(65_536), Frame::Leave] {
+    let frames = [
+        Frame::Data(0),
+        Frame::Data(16_376),
+        Frame::End,
+        Frame::Reset,
+        Frame::Refuse,
+        Frame::Credit(65_536),
+        Frame::Leave,
+    ];
+    for frame in frames {
         assert_eq!(frame::decode(frame::encode(7, frame)).unwrap(), (7, frame));
     }
+    assert_eq!(frame::decode([0, 0, 0, 1, 2, 0, 0, 2]).unwrap(), (1, Frame::Reset), "for a reason yet unknown");
     assert!(frame::decode([0, 0, 0, 1, 0, 0, 0x3f, 0xf9]).is_err(), "more than a record");
     assert!(frame::decode([0, 0, 0, 1, 5, 0, 0, 0]).is_err(), "an unknown kind");
 }

@@ -91,9 +91,15 @@ async fn send(
 ) -> Result<Result<Lease, Broken>, Forwarding> {
     let in_flight = InFlight::begin(upstream);
     let identities = &decision.lane.view.backend.identities;
-    let mut connection = match upstream.h1(&side.0.worker.shared.tls, identities, started).await {
-        Ok(connection) => connection,
-        Err(failure) => return Ok(Err(Broken::unsent(upstream, failure))),
+    let mut connection = match upstream.kept_h1(identities, started) {
+        Some(connection) => connection,
+        None => {
+            let connecting = upstream.h1(&side.0.worker.shared.tls, identities);
+            match exchange.meanwhile(connecting).await.map_err(Forwarding::CallerGone)? {
+                Ok(connection) => connection,
+                Err(failure) => return Ok(Err(Broken::unsent(upstream, failure))),
+            }
+        }
     };
     let outcome = exchange.attempt(&mut connection.wire).await;
     let now = Instant::now();

@@ -63,18 +63,19 @@ impl H1Connection {
 }
 
 impl Upstream {
-    /// An HTTP/1 connection whose peer is one of `expected`.
-    pub(crate) async fn h1(
-        &self,
-        tls: &TlsContext,
-        expected: &[SpiffeId],
-        now: Instant,
-    ) -> Result<H1Connection, Failure> {
-        let shared = self.key.way == Way::Mesh && self.load.in_flight() > ALONE;
-        if let Some(connection) = self.take_idle(if shared { &self.h1_shares } else { &self.h1 }, expected, now) {
-            return Ok(connection);
-        }
-        if shared {
+    /// A kept HTTP/1 connection whose peer is one of `expected`.
+    pub(crate) fn kept_h1(&self, expected: &[SpiffeId], now: Instant) -> Option<H1Connection> {
+        self.take_idle(if self.is_shared() { &self.h1_shares } else { &self.h1 }, expected, now)
+    }
+
+    /// Whether HTTP/1 connections of now are shares of a common one.
+    fn is_shared(&self) -> bool {
+        self.key.way == Way::Mesh && self.load.in_flight() > ALONE
+    }
+
+    /// A new HTTP/1 connection whose peer is one of `expected`, where [none is kept](Self::kept_h1).
+    pub(crate) async fn h1(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<H1Connection, Failure> {
+        if self.is_shared() {
             return match self.share(expected) {
                 Some(connection) => Ok(connection),
                 // Boxed: a handshake is rare and large.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::spawn_local;
 
 use crate::testing::Mesh;
@@ -133,4 +133,49 @@ async fn a_peer_that_drains_loses_no_request_of_shared_connections() {
     for asked in asking {
         asked.await.unwrap();
     }
+}
+
+/// An application that accepts nothing yet, as many connections as its backlog has room for, and one that has to wait.
+async fn crowded() -> (TcpListener, [TcpStream; 2]) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Linux lets in one more than it was told.
+    let waiting = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    let further = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await;
+    assert!(further.is_err(), "the backlog still has room");
+    (listener, waiting)
+}
+
+#[tokio::test(flavor = "local")]
+async fn callers_that_give_up_while_the_application_is_dialled_leave_room_for_others() {
+    let (listener, _waiting) = crowded().await;
+    let mesh = Mesh::new(&[listener.local_addr().unwrap()], None);
+    let service = mesh.service;
+    let patient = || spawn_local(async move { ask(&mut TcpStream::connect(service).await.unwrap()).await });
+    let mut asking: Vec<_> = (0..3).map(|_| patient()).collect();
+    let connections = || mesh.callees[0].shared.drain.open_connections();
+    until(|| connections() == 2).await;
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(service).await.unwrap();
+        let upload = b"POST / HTTP/1.1\r\nhost: web\r\ntransfer-encoding: chunked\r\n\r\nffff\r\nx";
+        stream.write_all(upload).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty(), "{:?}", String::from_utf8_lossy(&answer));
+    }
+    asking.push(patient());
+    let gate = Rc::<Gate>::default();
+    gate.open.set(true);
+    spawn_local(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            spawn_local(answer(stream, Rc::clone(&gate)));
+        }
+    });
+    for asked in asking {
+        assert!(asked.await.unwrap().0, "a request was lost");
+    }
+    assert_eq!(connections(), 2, "none had to go elsewhere");
 }

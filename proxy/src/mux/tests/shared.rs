@@ -1,34 +1,15 @@
 //! Shared connections over loopback and real TLS.
 
+use std::cell::RefCell;
 use std::future::Future;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::drain::Drain;
+use crate::mux::testing::pair;
 use crate::mux::{self, MuxStream, Opener};
-use crate::tls::testing::TestCa;
-use crate::tls::{self, MeshProtocol, TlsStream};
-
-const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
-const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
-
-async fn pair() -> (Box<TlsStream>, Box<TlsStream>) {
-    let ca = TestCa::new("root");
-    let (web, cart) = (ca.context(WEB), ca.context(CART));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-    let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
-    let client = tls::connect(web.client(MeshProtocol::H1Shared).unwrap(), name, near.unwrap());
-    let (client, server) = tokio::join!(client, tls::accept(cart.server().unwrap(), far.unwrap().0));
-    let server = server.unwrap();
-    assert_eq!(server.alpn_protocol().and_then(MeshProtocol::from_alpn), Some(MeshProtocol::H1Shared));
-    (Box::new(client.unwrap()), Box::new(server))
-}
 
 /// Runs `test` with a shared connection whose accepting side answers each connection with `answer`.
 async fn with<F: Future<Output = ()> + 'static>(
@@ -168,4 +149,26 @@ async fn a_peer_that_never_agrees_is_left_all_the_same() {
     let served = mux::serve(server, &drain, |_| panic!("nothing was opened"));
     tokio::time::timeout(Duration::from_secs(20), served).await.expect("within the deadline").unwrap();
     drop(client);
+}
+
+#[tokio::test(flavor = "local")]
+async fn what_the_peer_has_no_room_for_is_told_apart_and_the_next_goes_elsewhere() {
+    thread_local!(static TAKEN: RefCell<Vec<MuxStream>> = const { RefCell::new(Vec::new()) });
+    // A peer that is slow to hear of ends.
+    let keep = |stream| async move { TAKEN.with_borrow_mut(|taken| taken.push(stream)) };
+    with(keep, async |opener, _, _| {
+        for number in 1..=2 * mux::STREAMS {
+            drop(opener.open().expect("room on this side"));
+            while TAKEN.with_borrow(Vec::len) < number {
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut refused = opener.open().expect("room on this side");
+        let error = refused.read(&mut [0; 64]).await.expect_err("no room over there");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(refused.write(b"x").await.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        assert!(opener.is_over(), "the next one is opened elsewhere");
+        TAKEN.take();
+    })
+    .await;
 }
