@@ -71,7 +71,12 @@ impl Drain {
 
     /// Number of open connections, in both directions.
     pub(crate) fn open_connections(&self) -> usize {
-        [Side::Client, Side::Server].map(|side| self.open.of(side).load(Ordering::Relaxed)).iter().sum()
+        Side::ALL.map(|side| self.open_on(side)).iter().sum()
+    }
+
+    /// Number of open connections in one direction.
+    pub(crate) fn open_on(&self, side: Side) -> usize {
+        self.open.of(side).load(Ordering::Relaxed)
     }
 }
 

@@ -28,6 +28,7 @@ use crate::http::sniff::{PEEK_BYTES, peek_until, peek_within};
 use crate::http::{Version, sniff};
 use crate::io::Stream;
 use crate::metrics::cells::HttpCells;
+use crate::metrics::detection::Detected;
 use crate::metrics::{Labels, Side};
 use crate::tls::{Hello, MeshProtocol, TlsStream, mesh_hello, peer_identity};
 use crate::upstream::Way;
@@ -60,6 +61,15 @@ enum Opening {
     Plain(sniff::Guess),
 }
 
+impl From<Opening> for Detected {
+    fn from(opening: Opening) -> Self {
+        match opening {
+            Opening::Mesh => Self::Mesh,
+            Opening::Plain(guess) => guess.into(),
+        }
+    }
+}
+
 /// Accepts for ever.
 pub(crate) async fn run(worker: Rc<Worker>, listener: TcpListener) {
     loop {
@@ -86,7 +96,7 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream) -> Result<(), Failur
     let opening = match peek_within(&stream, FIRST_BYTE, opening).await {
         Ok(Some(opening)) => opening,
         Ok(None) if authorize::mtls_mode(worker, dialled.port()) == MtlsMode::Strict => {
-            match first_bytes_in_time(&stream, caller).await? {
+            match first_bytes_in_time(worker, &stream, caller).await? {
                 Some(opening) => opening,
                 None => return Ok(()),
             }
@@ -105,6 +115,7 @@ async fn open(
     stream: TcpStream,
     opening: Opening,
 ) -> Result<(), Failure> {
+    worker.metrics.detections.count(Side::Server, opening.into());
     match opening {
         Opening::Mesh => mesh(worker, dialled, caller, stream).await,
         Opening::Plain(sniff::Guess::Http(version)) => {
@@ -248,9 +259,18 @@ async fn first_bytes(stream: &TcpStream) -> io::Result<Option<Opening>> {
 }
 
 /// The same where bytes are not allowed, so that no application's patience decides; `None`: it has closed.
-async fn first_bytes_in_time(stream: &TcpStream, caller: SocketAddr) -> Result<Option<Opening>, Failure> {
-    match timeout(HANDSHAKE, first_bytes(stream)).await {
-        Ok(opening) => Ok(opening.unwrap_or_default()),
+async fn first_bytes_in_time(
+    worker: &Worker,
+    stream: &TcpStream,
+    caller: SocketAddr,
+) -> Result<Option<Opening>, Failure> {
+    let heard = timeout(HANDSHAKE, first_bytes(stream)).await;
+    let opening = heard.as_ref().ok().and_then(|opening| *opening.as_ref().ok()?);
+    if opening.is_none() {
+        worker.metrics.detections.count(Side::Server, Detected::Silent);
+    }
+    match heard {
+        Ok(_) => Ok(opening),
         Err(_) => Err(Failure::new(Reason::HandshakeFailed, format!("{caller} called and was silent"))),
     }
 }

@@ -3,6 +3,7 @@
 //! A series is found once per connection or choice of backend, not per request. Names, labels and units: `docs/metrics.md`.
 
 pub(crate) mod cells;
+pub(crate) mod detection;
 mod expiry;
 pub(crate) mod render;
 pub(crate) mod state;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cells::{HttpCells, MirrorCells, RefusalCells, TcpCells};
+use detection::Detections;
 use expiry::Kept;
 pub(crate) use expiry::expire;
 
@@ -28,6 +30,9 @@ pub(crate) enum Side {
 }
 
 impl Side {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Client, Self::Server];
+
     /// The word.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -71,6 +76,8 @@ pub(crate) struct RefusalLabels {
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     series: Mutex<Series>,
+    /// Connections whose protocol had to be found out.
+    pub(crate) detections: Detections,
 }
 
 #[derive(Debug, Default)]

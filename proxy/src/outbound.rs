@@ -120,7 +120,11 @@ async fn detect(connection: Rc<Connection>, stream: TcpStream) -> Result<(), Fai
     if connection.worker.greeters.contains(connection.dialled) {
         return Box::pin(silent::run(connection, stream)).await;
     }
-    match peek_within(&stream, FIRST_BYTE, guess).await {
+    let heard = peek_within(&stream, FIRST_BYTE, guess).await;
+    if let Ok(Some(guess)) = heard {
+        connection.worker.metrics.detections.count(Side::Client, guess.into());
+    }
+    match heard {
         Ok(Some(Guess::Http(version))) => http(connection, stream, version).await,
         Ok(Some(Guess::Bytes)) => bytes(&connection, stream).await,
         // Boxed: the greeting's buffer would lie in the future of every connection.

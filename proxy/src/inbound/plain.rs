@@ -10,6 +10,8 @@ use super::{Connection, Opening, authorize, first_bytes, first_bytes_in_time, op
 use crate::error::Failure;
 use crate::http::sniff::Guess;
 use crate::io::Stream;
+use crate::metrics::Side;
+use crate::metrics::detection::Detected;
 use crate::tcp;
 use crate::upstream::Way;
 use crate::worker::Worker;
@@ -27,7 +29,7 @@ pub(super) async fn silent(
     let connection = Connection::new(worker, dialled, caller, None);
     if authorize::connection(&connection).is_err() {
         // Bytes are not allowed; a meshed hello or an HTTP request may still be.
-        return match first_bytes_in_time(&stream, caller).await? {
+        return match first_bytes_in_time(worker, &stream, caller).await? {
             Some(opening) => open(worker, dialled, caller, stream, opening).await,
             None => Ok(()),
         };
@@ -35,6 +37,7 @@ pub(super) async fn silent(
     let mut application = worker.upstream(dialled, Way::Local).tcp(&worker.shared.tls, &[]).await?;
     let mut greeting = [0; GREETING_BYTES];
     let cells = worker.metrics.tcp(connection.labels());
+    let detected = |detected| worker.metrics.detections.count(Side::Server, detected);
     tokio::select! {
         biased;
         first = first_bytes(&stream) => match first {
@@ -42,17 +45,21 @@ pub(super) async fn silent(
             Ok(Some(opening @ (Opening::Mesh | Opening::Plain(Guess::Http(_))))) => {
                 return open(worker, dialled, caller, stream, opening).await;
             }
-            Ok(_) => {}
+            Ok(other) => detected(other.map_or(Detected::Silent, Detected::from)),
             Err(_) => return Ok(()),
         },
         read = application.read(&mut greeting) => match read {
             Ok(length) if length > 0 => {
+                detected(Detected::ServerFirst);
                 if stream.write_all(&greeting[..length]).await.is_err() {
                     return Ok(());
                 }
                 cells.received_bytes.add(length as u64);
             }
-            Ok(_) | Err(_) => return Ok(()),
+            Ok(_) | Err(_) => {
+                detected(Detected::Silent);
+                return Ok(());
+            }
         },
     }
     tcp::join(Stream::Plain(stream), application, cells, connection.line()).await;

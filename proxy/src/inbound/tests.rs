@@ -27,6 +27,7 @@ async fn is_silent(mode: MtlsMode, closes: bool) {
     let ended = timeout(2 * HANDSHAKE, caller.read(&mut [0; 1])).await.expect("within the deadline");
     assert_eq!(ended.unwrap(), 0, "{mode:?}");
     assert_eq!(worker.metrics.lock().refusals.len(), usize::from(!closes), "{mode:?}");
+    assert_eq!(worker.metrics.detections.get(Side::Server, Detected::Silent), 1, "{mode:?}");
 }
 
 #[test]
@@ -50,4 +51,5 @@ async fn a_caller_in_plaintext_who_may_not_call_is_told_once() {
     assert!(!rest.contains("HTTP/1.1"), "{rest}");
     let refused: u64 = worker.metrics.lock().refusals.values().map(|count| count.get()).sum();
     assert_eq!(refused, 1);
+    assert_eq!(worker.metrics.detections.get(Side::Server, Detected::Http1), 1);
 }

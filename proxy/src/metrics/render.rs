@@ -14,6 +14,7 @@ use prometheus_client::registry::Unit;
 
 use self::http::Http;
 use super::cells::TcpCells;
+use super::detection::Detected;
 use super::{Labels, RefusalLabels, Shard, Side};
 use crate::mirror::Outcome;
 
@@ -54,13 +55,14 @@ impl Tcp {
 impl Collector for DataPath {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (http, tcp, refusals) = self.sums();
-        for side in [Side::Client, Side::Server] {
+        for side in Side::ALL {
             let of_side = http.iter().filter(|(labels, _)| labels.side == side);
             http::encode(&mut encoder, side, of_side.clone())?;
             rpc::encode(&mut encoder, side, of_side)?;
         }
         encode_tcp(&mut encoder, &tcp)?;
         self.encode_mirrored(&mut encoder)?;
+        self.encode_detections(&mut encoder)?;
         let family = Family { name: "tulle_refusals", help: "Requests and connections the mesh refused.", unit: None };
         let values = refusals.iter().map(|(labels, count)| (refusal_labels(labels), *count));
         counters(&mut encoder, &family, values)
@@ -82,6 +84,19 @@ impl DataPath {
             counted.map(|(outcome, count)| (extended(labels, [("result", outcome.as_str().to_owned())]), *count))
         });
         counters(encoder, &family, values)
+    }
+
+    fn encode_detections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Connections whose protocol had to be found out, by what it was.";
+        let family = Family { name: "tulle_detected_connections", help, unit: None };
+        let values = Side::ALL.into_iter().flat_map(|side| {
+            Detected::ALL.into_iter().map(move |detected| {
+                let sum = self.shards.iter().map(|shard| shard.detections.get(side, detected)).sum();
+                let labels = [("side", side.as_str()), ("protocol", detected.as_str())];
+                (labels.map(|(name, value)| (name, value.to_owned())).to_vec(), sum)
+            })
+        });
+        counters(encoder, &family, values.filter(|(_, sum)| *sum > 0))
     }
 
     fn sums(&self) -> (BTreeMap<Labels, Http>, BTreeMap<Labels, Tcp>, BTreeMap<RefusalLabels, u64>) {

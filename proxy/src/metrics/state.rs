@@ -11,6 +11,7 @@ use prometheus_client::registry::Unit;
 use tokio::sync::watch;
 
 use crate::identity::IdentityState;
+use crate::metrics::Side;
 use crate::worker::Shared;
 
 /// Reads the control thread's state.
@@ -32,9 +33,11 @@ impl Collector for State {
         self.encode_certificate(&mut encoder)?;
         self.encode_configuration(&mut encoder)?;
         self.encode_spans(&mut encoder)?;
-        let open = self.shared.drain.open_connections() as i64;
-        let none: [(&str, &str); 0] = [];
-        gauge(&mut encoder, ("tulle_open_connections", "Connections open in both directions.", None), [(none, open)])
+        let open = Side::ALL.map(|side| ([("side", side.as_str())], self.shared.drain.open_on(side) as i64));
+        gauge(&mut encoder, ("tulle_open_connections", "Connections open in each direction.", None), open)?;
+        let most = self.shared.config.connections_max as i64;
+        let most = Side::ALL.map(|side| ([("side", side.as_str())], most));
+        gauge(&mut encoder, ("tulle_limit_connections", "Most connections in each direction.", None), most)
     }
 }
 

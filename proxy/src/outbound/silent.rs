@@ -13,6 +13,8 @@ use crate::error::Failure;
 use crate::http::Version;
 use crate::http::sniff::{Greeting, Guess, greeting, guess, peek_until};
 use crate::io::Stream;
+use crate::metrics::Side;
+use crate::metrics::detection::Detected;
 use crate::tcp;
 
 /// A server's first words: a greeting fits.
@@ -30,11 +32,29 @@ enum First {
     Nobody(Connected),
 }
 
+impl First {
+    /// How it is counted; `words`: the server's, if it spoke.
+    fn detected(&self, words: &[u8]) -> Detected {
+        match self {
+            Self::Http(version) => Guess::Http(*version).into(),
+            Self::Client(_) => Detected::Bytes,
+            Self::Server(_, length) => match greeting(&words[..*length]) {
+                Greeting::Http2 => Detected::Http2,
+                Greeting::Answer => Detected::Silent,
+                Greeting::Bytes => Detected::ServerFirst,
+            },
+            Self::Nobody(_) => Detected::Silent,
+        }
+    }
+}
+
 /// See the module.
 pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Result<(), Failure> {
     let (greeters, dialled) = (&connection.worker.greeters, connection.dialled);
     let mut words = [0; GREETING_BYTES];
-    let connected = match first(&connection, &stream, &mut words).await? {
+    let first = first(&connection, &stream, &mut words).await?;
+    connection.worker.metrics.detections.count(Side::Client, first.detected(&words));
+    let connected = match first {
         First::Http(version) => {
             greeters.remove(dialled);
             return http(connection, stream, version).await;

@@ -34,6 +34,7 @@ fn threads_are_added_up_and_written_as_open_metrics() {
         http.grpc_ended(14);
         http.retried(RetryCause::Unprocessed);
         shard.tcp(labels(Side::Server)).opened.add(2);
+        shard.detections.count(Side::Server, Detected::ServerFirst);
         let policy = Arc::from("shop/deny");
         shard.refused(RefusalLabels { side: Side::Server, reason: "denied", code: "TUL4001", policy });
     }
@@ -52,6 +53,7 @@ fn threads_are_added_up_and_written_as_open_metrics() {
         format!("tulle_http_client_request_duration_seconds_bucket{{le=\"0.0025\",{common}}} 0"),
         format!("tulle_http_client_request_duration_seconds_count{{{common}}} 4"),
         format!("tulle_tcp_connections_total{{{common},side=\"server\"}} 4"),
+        r#"tulle_detected_connections_total{side="server",protocol="server-first"} 2"#.to_owned(),
         r#"tulle_refusals_total{side="server",reason="denied",code="TUL4001",policy="shop/deny"} 2"#.to_owned(),
     ] {
         assert!(text.contains(&expected), "{expected}\nis not in\n{text}");

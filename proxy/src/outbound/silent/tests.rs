@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::metrics::Side;
+use crate::metrics::detection::Detected;
 use crate::outbound::FIRST_BYTE;
 use crate::testing::undeclared;
 use crate::worker::Worker;
@@ -45,6 +47,12 @@ impl Bench {
         begun.elapsed()
     }
 
+    /// What was found, in the order it is written in.
+    fn detected(&self) -> Vec<(Detected, u64)> {
+        let counts = Detected::ALL.map(|found| (found, self.worker.metrics.detections.get(Side::Client, found)));
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     fn is_remembered(&self) -> bool {
         self.worker.greeters.contains(self.dialled)
     }
@@ -65,6 +73,7 @@ async fn a_server_that_spoke_first_is_dialled_at_once_from_then_on() {
         quickest = quickest.min(bench.greet().await);
     }
     assert!(quickest < FIRST_BYTE, "{quickest:?}");
+    assert_eq!(bench.detected(), [(Detected::ServerFirst, 21)]);
 }
 
 #[tokio::test(flavor = "local")]
@@ -84,6 +93,7 @@ async fn a_client_that_speaks_http_before_the_server_does_is_served_http_and_the
     soon(client.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 204");
     assert!(!bench.is_remembered());
+    assert_eq!(bench.detected(), [(Detected::Http1, 1), (Detected::ServerFirst, 1)]);
 }
 
 #[tokio::test(flavor = "local")]
@@ -96,6 +106,7 @@ async fn a_client_that_speaks_bytes_before_the_server_does_gets_its_connection()
     let mut request = [0; 6];
     soon(server.read_exact(&mut request)).await.unwrap();
     assert_eq!(&request, b"PING\r\n");
+    assert_eq!(bench.detected(), [(Detected::Bytes, 1), (Detected::ServerFirst, 1)]);
 }
 
 #[tokio::test(flavor = "local")]
@@ -107,6 +118,7 @@ async fn a_server_whose_first_words_are_http2_makes_no_connection_of_bytes() {
     assert_eq!(soon(server.read(&mut [0; 1])).await.unwrap(), 0);
     assert!(client.try_read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
     assert!(!bench.is_remembered());
+    assert_eq!(bench.detected(), [(Detected::Http2, 1)]);
 }
 
 #[tokio::test(flavor = "local")]
@@ -118,6 +130,7 @@ async fn a_last_answer_to_nothing_is_passed_on_and_not_remembered() {
     soon(client.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 408");
     assert!(!bench.is_remembered());
+    assert_eq!(bench.detected(), [(Detected::Silent, 1)]);
 }
 
 #[tokio::test(flavor = "local")]
