@@ -9,6 +9,7 @@ mod garden;
 mod grpc_interop;
 mod h2spec;
 mod hostile;
+mod hostile_http1;
 mod matrix;
 mod sni;
 mod subsets;
@@ -33,6 +34,7 @@ const TESTS: &[Test] = &[
     Test { name: "garden", run: garden::run },
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
+    Test { name: "hostile-http1", run: hostile_http1::run },
     Test { name: "grpc-interop", run: grpc_interop::run },
 ];
 
