@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: builds the targets in `fuzz/targets` once and runs each for a while, as many at once as there are processors.
 //!
-//! A run begins with the committed seeds and with what earlier runs found, which is kept in `target/fuzz/corpus`.
+//! A run begins with the committed seeds and with what earlier runs found, which is kept in `target/fuzz/corpus`. That of `cargo xtask
+//! test` begins with the seeds alone and tries the same inputs each time.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use tulle_e2e::{command, host, interrupt, paths};
 const INPUT_BYTES_MAX: u32 = 4096;
 /// Seconds after which a single input has taken too long.
 const INPUT_SECONDS_MAX: u32 = 5;
+/// How long each target runs where nobody says otherwise.
+const BRIEF_SECONDS: u32 = 20;
 /// Lines of a failed target that are shown.
 const SHOWN_LINES: usize = 30;
 
@@ -21,7 +24,7 @@ const SHOWN_LINES: usize = 30;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// How long each target runs
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = BRIEF_SECONDS)]
     seconds: u32,
     /// Name the targets and end
     #[arg(long)]
@@ -41,11 +44,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("there is no target {unknown}; `cargo xtask fuzz --list` names them");
     }
     let chosen = if arguments.targets.is_empty() { known } else { arguments.targets.clone() };
-    let failed = all(&chosen, arguments.seconds)?;
+    let failed = all(&chosen, arguments.seconds, Inputs::Drawn)?;
     if failed > 0 {
         bail!("{failed} of {} targets failed; fix the parser and add a unit test with the input", chosen.len());
     }
     Ok(())
+}
+
+/// Which inputs are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inputs {
+    /// Others each time, from what earlier runs found.
+    Drawn,
+    /// The same each time, from the committed seeds, as far as the time reaches: a change meets what it brought about itself.
+    Same,
+}
+
+/// All targets for as long as a run of the tests has time for: how many passed, and how many failed.
+pub(crate) fn briefly() -> Result<(u64, u64)> {
+    let names = targets()?;
+    let failed = all(&names, BRIEF_SECONDS, Inputs::Same)? as u64;
+    Ok((names.len() as u64 - failed, failed))
 }
 
 /// Names of the files in `fuzz/targets`.
@@ -60,7 +79,7 @@ fn targets() -> Result<Vec<String>> {
 }
 
 /// Builds and runs targets; how many failed.
-fn all(names: &[String], seconds: u32) -> Result<usize> {
+fn all(names: &[String], seconds: u32, inputs: Inputs) -> Result<usize> {
     interrupt::listen();
     host::ensure(host::FUZZING)?;
     build()?;
@@ -68,7 +87,7 @@ fn all(names: &[String], seconds: u32) -> Result<usize> {
     let mut failed = 0;
     for group in names.chunks(together) {
         interrupt::check()?;
-        let running: Vec<Run> = group.iter().map(|name| Run::start(name, seconds)).collect::<Result<_>>()?;
+        let running: Vec<Run> = group.iter().map(|name| Run::start(name, seconds, inputs)).collect::<Result<_>>()?;
         for run in running {
             failed += usize::from(!run.finish()?);
         }
@@ -94,15 +113,22 @@ struct Run {
 }
 
 impl Run {
-    fn start(name: &str, seconds: u32) -> Result<Self> {
+    fn start(name: &str, seconds: u32, inputs: Inputs) -> Result<Self> {
         let place = paths::repository().join("target/fuzz");
-        let (corpus, crashes) = (place.join("corpus").join(name), place.join("crashes").join(name));
+        let (kept, crashes) =
+            (if inputs == Inputs::Drawn { "corpus" } else { "same" }, place.join("crashes").join(name));
+        let corpus = place.join(kept).join(name);
+        if inputs == Inputs::Same && corpus.exists() {
+            fs::remove_dir_all(&corpus)?;
+        }
         fs::create_dir_all(&corpus)?;
         fs::create_dir_all(&crashes)?;
         let log = place.join(format!("{name}.log"));
         let output = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut fuzzer = Command::new(program(name));
         fuzzer.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
+        // 0 is drawn.
+        fuzzer.arg(format!("-seed={}", u8::from(inputs == Inputs::Same)));
         fuzzer.arg(format!("-timeout={INPUT_SECONDS_MAX}")).arg("-print_final_stats=1");
         fuzzer.arg(format!("-artifact_prefix={}/", crashes.display()));
         fuzzer.arg(&corpus).arg(paths::repository().join("fuzz/seeds").join(name));

@@ -62,6 +62,7 @@ const LOCAL: &[Stage] = &[
     Stage { name: "lints", expected: Duration::from_secs(60), run: |_| lints() },
     Stage { name: "documentation", expected: Duration::from_secs(40), run: |_| documentation() },
     Stage { name: "unit and component tests", expected: Duration::from_secs(150), run: |_| tests() },
+    Stage { name: "fuzzing", expected: Duration::from_secs(120), run: |_| fuzzing() },
     Stage { name: "dependencies", expected: Duration::from_secs(3), run: |_| dependencies::check() },
     Stage { name: "chart", expected: Duration::from_secs(5), run: |_| chart() },
 ];
@@ -87,6 +88,12 @@ fn tests() -> Result<Counts> {
     let counts = Counts::of_cargo(&output);
     // A test binary that does not compile or dies has no counts of its own.
     Ok(if success || counts.failed > 0 { counts } else { counts + Counts::FAILED })
+}
+
+/// Each parser for a while.
+fn fuzzing() -> Result<Counts> {
+    let (passed, failed) = crate::fuzz::briefly()?;
+    Ok(Counts { passed, failed })
 }
 
 /// The chart must be well-formed with its defaults and with everything turned on.
