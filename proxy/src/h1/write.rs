@@ -31,8 +31,14 @@ pub(crate) fn request(
     }
     let changed = changes.request.is_some() || changes.trace.is_some();
     for (field, kind) in head.fields.end_to_end() {
-        // An absolute target's authority replaces Host (RFC 9112 section 3.2.2).
-        if kind == Field::ContentLength || kind == Field::Host && authority.is_some() {
+        // An absolute target's authority replaces Host (RFC 9112 section 3.2.2). HTTP/1.0 has no expectations (RFC 9110 section 10.1.1).
+        let replaced = match kind {
+            Field::ContentLength => true,
+            Field::Host => authority.is_some(),
+            Field::Expect => head.facts.old,
+            _ => false,
+        };
+        if replaced {
             continue;
         }
         if !changed || changes.passes(field.name) && changes.trace.is_none_or(|trace| !trace.replaces(field.name)) {

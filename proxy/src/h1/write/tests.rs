@@ -43,6 +43,11 @@ const REQUESTS: &[(&str, &str, &str)] = &[
         "GET / HTTP/1.1\r\nhost: 10.0.0.7:80\r\n\r\n",
     ),
     (
+        "RFC 9110 10.1.1: and an expectation, which it does not have, is ignored",
+        "POST / HTTP/1.0\r\nHost: web\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: web\r\ncontent-length: 1\r\n\r\n",
+    ),
+    (
         "RFC 9112 3.2.4: options of the server",
         "OPTIONS http://web:81 HTTP/1.1\r\nHost: web\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nhost: web:81\r\n\r\n",
