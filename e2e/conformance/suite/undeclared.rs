@@ -28,11 +28,14 @@ const CONNECTIONS: usize = 25;
 const SERIES: usize = 3;
 /// What the mesh may add to the median.
 const ADDED: Duration = Duration::from_millis(2);
+/// What it may add, on a machine whose handshakes alone take longer than that, to the same with a declared port, where nobody is waited for.
+const WAITED: Duration = Duration::from_micros(500);
 
 pub(crate) fn run(context: &Context<'_>) -> Result<()> {
     host::ensure(host::UNDECLARED)?;
-    let ports: Vec<_> = PROGRAMS.iter().map(|program| (program.port, None)).collect();
-    let site = context.site(&Plan::new().meshed("client").meshed("server").service("programs", "server", &ports))?;
+    let ports = |protocol| PROGRAMS.iter().map(|program| (program.port, protocol)).collect::<Vec<_>>();
+    let plan = Plan::new().meshed("client").meshed("server").service("programs", "server", &ports(None));
+    let site = context.site(&plan.service("declared", "server", &ports(Some("tcp"))))?;
     let (client, server) = (site.pod("client")?, site.pod("server")?);
     let folder = context.folder().join("programs");
     let payload = payload();
@@ -42,7 +45,8 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
         fs::write(own.join("payload"), &payload)?;
         let place = Place { program, folder: &own, client, server };
         let addresses = [site.service("programs", program.port)?, server.at(program.port)];
-        place.check(addresses, &payload).context(program.name)?;
+        let declared = site.service("declared", program.port)?;
+        place.check(addresses, declared, &payload).context(program.name)?;
     }
     Ok(())
 }
@@ -66,12 +70,13 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn check(&self, addresses: [SocketAddr; 2], payload: &str) -> Result<()> {
+    /// The same port is declared at another address.
+    fn check(&self, addresses: [SocketAddr; 2], declared: SocketAddr, payload: &str) -> Result<()> {
         self.serve()?;
         for address in addresses {
             self.echo(address, payload)?;
             self.converse(address)?;
-            self.time(address)?;
+            self.time(address, declared)?;
         }
         Ok(())
     }
@@ -107,20 +112,23 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// From the call to the first byte, by turns through the mesh and from the server's own pod.
-    fn time(&self, address: SocketAddr) -> Result<()> {
+    /// From the call to the first byte, by turns through the mesh, where the port is declared, and from the server's own pod.
+    fn time(&self, address: SocketAddr, declared: SocketAddr) -> Result<()> {
         let Program { name, port, greets, .. } = *self.program;
         let mut slow = String::new();
         for _ in 0..if greets { SERIES } else { 0 } {
-            let (mut meshed, mut direct) = (Vec::new(), Vec::new());
+            let (mut meshed, mut told, mut direct) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..CONNECTIONS {
                 meshed.push(self.client.run(|| first_byte(address))?);
+                told.push(self.client.run(|| first_byte(declared))?);
                 direct.push(self.server.run(|| first_byte(self.server.at(port)))?);
             }
-            let [meshed, direct] = [meshed, direct].map(median);
-            let figures = format!("first byte after {meshed:.1?}, and {direct:.1?} without a mesh");
+            let [meshed, told, direct] = [meshed, told, direct].map(median);
+            let figures = format!(
+                "first byte after {meshed:.1?}, {told:.1?} where it is declared, and {direct:.1?} without a mesh"
+            );
             eprintln!("  {name}, {address}: {figures}");
-            if meshed <= direct + ADDED {
+            if meshed <= (direct + ADDED).max(told + WAITED) {
                 return Ok(());
             }
             slow = figures;
