@@ -222,13 +222,23 @@ pub(crate) fn undeclared(application: SocketAddr) -> (Rc<Worker>, SocketAddr) {
 
 /// A callee's proxy on the current local runtime, and where callers dial it: under STRICT, or where plaintext may come but bytes may not.
 pub(crate) fn wary(mode: MtlsMode) -> (Rc<Worker>, SocketAddr) {
-    let listener = TcpListener::bind((CALLEE_IP, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{address}={address}")));
     let mtls = Some(Mtls { mode: Some(mode), ports: BTreeMap::new() });
     let nobody = Authorization { action: authz::Action::Allow, rules: Vec::new() };
-    let policies = Arc::new(policies(mtls, Some(nobody).filter(|_| mode == MtlsMode::Permissive)));
-    let world = Snapshot { generation: 1, targets: HashMap::default(), policies };
+    callee(None, policies(mtls, Some(nobody).filter(|_| mode == MtlsMode::Permissive)))
+}
+
+/// The callee's side of a proxy that lets everybody call this application, and where it is called.
+pub(crate) fn trusting(application: SocketAddr) -> (Rc<Worker>, SocketAddr) {
+    callee(Some(application), PolicySet::default())
+}
+
+/// `None`: there is no application.
+fn callee(application: Option<SocketAddr>, policies: PolicySet) -> (Rc<Worker>, SocketAddr) {
+    let listener = TcpListener::bind((CALLEE_IP, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let application = application.unwrap_or(address);
+    let config = config(CALLEE_IP, (env::LISTEN_INBOUND, &format!("{address}={application}")));
+    let world = Snapshot { generation: 1, targets: HashMap::default(), policies: Arc::new(policies) };
     let tls = TestCa::new("test").context(CALLEE);
     let worker = Worker::new(shared(config, (tls, None), world), Arc::default());
     tokio::task::spawn_local(inbound::run(Rc::clone(&worker), listen(listener)));

@@ -41,8 +41,9 @@ pub(super) async fn silent(
     tokio::select! {
         biased;
         first = first_bytes(&stream) => match first {
-            // The connection opened for bytes is dropped unused.
+            // The connection opened for bytes is of no use.
             Ok(Some(opening @ (Opening::Mesh | Opening::Plain(Guess::Http(_))))) => {
+                drop(application);
                 return open(worker, dialled, caller, stream, opening).await;
             }
             Ok(other) => detected(other.map_or(Detected::Silent, Detected::from)),

@@ -2,7 +2,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::h1::testing::End;
-use crate::testing::{future_bytes, wary};
+use crate::testing::{future_bytes, trusting, wary};
 
 #[test]
 fn an_idle_connection_costs_little_memory() {
@@ -52,4 +52,18 @@ async fn a_caller_in_plaintext_who_may_not_call_is_told_once() {
     let refused: u64 = worker.metrics.lock().refusals.values().map(|count| count.get()).sum();
     assert_eq!(refused, 1);
     assert_eq!(worker.metrics.detections.get(Side::Server, Detected::Http1), 1);
+}
+
+#[tokio::test(flavor = "local")]
+async fn an_application_dialled_for_bytes_is_let_go_before_http_is_served() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let (_worker, address) = trusting(server.local_addr().unwrap());
+    let mut caller = TcpStream::connect(address).await.unwrap();
+    let served = async {
+        let mut unused = server.accept().await.unwrap().0;
+        caller.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n").await.unwrap();
+        let _used = server.accept().await.unwrap();
+        unused.read(&mut [0; 1]).await.unwrap()
+    };
+    assert_eq!(timeout(2 * HANDSHAKE, served).await.expect("within the deadline"), 0);
 }
