@@ -264,15 +264,11 @@ async fn first_bytes_in_time(
     stream: &TcpStream,
     caller: SocketAddr,
 ) -> Result<Option<Opening>, Failure> {
-    let heard = timeout(HANDSHAKE, first_bytes(stream)).await;
-    let opening = heard.as_ref().ok().and_then(|opening| *opening.as_ref().ok()?);
-    if opening.is_none() {
+    let heard = timeout(HANDSHAKE, first_bytes(stream)).await.map(Result::unwrap_or_default);
+    if !matches!(heard, Ok(Some(_))) {
         worker.metrics.detections.count(Side::Server, Detected::Silent);
     }
-    match heard {
-        Ok(_) => Ok(opening),
-        Err(_) => Err(Failure::new(Reason::HandshakeFailed, format!("{caller} called and was silent"))),
-    }
+    heard.map_err(|_| Failure::new(Reason::HandshakeFailed, format!("{caller} called and was silent")))
 }
 
 #[cfg(test)]

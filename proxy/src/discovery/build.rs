@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tulle_core::name::ServiceRef;
-use tulle_core::route::{Caller, Subset};
+use tulle_core::route::{Caller, Destination as Asked, Subset};
 use tulle_core::snapshot::{Backend, Destination, Only, PodTarget, Port, Service, Snapshot, Target};
 use tulle_core::split::Split;
 
@@ -136,12 +136,10 @@ impl Builder<'_> {
     fn port(&mut self, name: &ServiceRef, port: &ServicePort) -> Port {
         let (namespace, none) = (&self.frame.home.namespace, BTreeMap::new());
         let caller = Caller { namespace, labels: self.store.labels().unwrap_or(&none), port: port.number };
-        let routes = routes(self.store, name, &caller, |asked, number| {
-            self.destination(&asked.service, number, asked.subset.as_ref())
-        });
-        let bytes = bytes(self.store, name, &caller, |asked, number| {
-            self.destination(&asked.service, number, asked.subset.as_ref())
-        });
+        let store = self.store;
+        let mut resolve = |asked: &Asked, number| self.destination(&asked.service, number, asked.subset.as_ref());
+        let routes = routes(store, name, &caller, &mut resolve);
+        let bytes = bytes(store, name, &caller, &mut resolve);
         let direct = self.destination(name, port.number, None);
         Port { number: port.number, protocol: port.protocol, routes, bytes, direct }
     }

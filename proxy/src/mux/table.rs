@@ -316,14 +316,13 @@ impl Table {
                     Frame::Refuse => entry.reset = Some(Reset::Refused),
                     _ => entry.reset = Some(Reset::Taken),
                 }
-                let refused = matches!(frame, Frame::Refuse);
                 if !matches!(frame, Frame::Credit(_)) {
                     entry.reader.take().into_iter().for_each(Waker::wake);
                 }
                 if !matches!(frame, Frame::End) {
                     entry.writer.take().into_iter().for_each(Waker::wake);
                 }
-                if refused {
+                if frame == Frame::Refuse {
                     self.leave(); // the peer has more to end than we have open: what comes next finds room elsewhere
                 }
             }

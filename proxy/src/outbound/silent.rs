@@ -26,24 +26,21 @@ enum First {
     Http(Version),
     /// The client, anything else, its end included.
     Client(Connected),
-    /// The server, with so many bytes.
-    Server(Connected, usize),
+    /// The server, with so many bytes, and what they say.
+    Server(Connected, usize, Greeting),
     /// Nobody: the server has ended or broken, which [`tcp::join`] finds again.
     Nobody(Connected),
 }
 
 impl First {
-    /// How it is counted; `words`: the server's, if it spoke.
-    fn detected(&self, words: &[u8]) -> Detected {
+    /// How it is counted.
+    fn detected(&self) -> Detected {
         match self {
             Self::Http(version) => Guess::Http(*version).into(),
             Self::Client(_) => Detected::Bytes,
-            Self::Server(_, length) => match greeting(&words[..*length]) {
-                Greeting::Http2 => Detected::Http2,
-                Greeting::Answer => Detected::Silent,
-                Greeting::Bytes => Detected::ServerFirst,
-            },
-            Self::Nobody(_) => Detected::Silent,
+            Self::Server(_, _, Greeting::Http2) => Detected::Http2,
+            Self::Server(_, _, Greeting::Bytes) => Detected::ServerFirst,
+            Self::Server(_, _, Greeting::Answer) | Self::Nobody(_) => Detected::Silent,
         }
     }
 }
@@ -53,7 +50,7 @@ pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Re
     let (greeters, dialled) = (&connection.worker.greeters, connection.dialled);
     let mut words = [0; GREETING_BYTES];
     let first = first(&connection, &stream, &mut words).await?;
-    connection.worker.metrics.detections.count(Side::Client, first.detected(&words));
+    connection.worker.metrics.detections.count(Side::Client, first.detected());
     let connected = match first {
         First::Http(version) => {
             greeters.remove(dialled);
@@ -68,9 +65,8 @@ pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Re
             }
         },
         First::Client(connected) | First::Nobody(connected) => connected,
-        First::Server(connected, length) => {
-            let words = &words[..length];
-            match greeting(words) {
+        First::Server(connected, length, greeting) => {
+            match greeting {
                 Greeting::Http2 => {
                     drop(connected);
                     return declared_http(connection, stream, Version::H2).await;
@@ -78,7 +74,7 @@ pub(super) async fn run(connection: Rc<Connection>, mut stream: TcpStream) -> Re
                 Greeting::Answer => {}
                 Greeting::Bytes => greeters.insert(dialled),
             }
-            if stream.write_all(words).await.is_err() {
+            if stream.write_all(&words[..length]).await.is_err() {
                 return Ok(());
             }
             connected.cells.received_bytes.add(length as u64);
@@ -101,7 +97,7 @@ async fn first(connection: &Connection, client: &TcpStream, words: &mut [u8]) ->
             Guess::Bytes => First::Client(connected),
         },
         read = connected.upstream.read(words) => match read {
-            Ok(length) if length > 0 => First::Server(connected, length),
+            Ok(length) if length > 0 => First::Server(connected, length, greeting(&words[..length])),
             Ok(_) | Err(_) => First::Nobody(connected),
         },
     })
