@@ -58,7 +58,7 @@ pub struct MeshServiceSpec {
     pub external_endpoints: bool,
 
     /// Labels of the pods behind the Service, sorted by `pods`, for subsets of VirtualServices.
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = workload::ENTRIES_MAX))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<Workload>,
 }

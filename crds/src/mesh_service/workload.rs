@@ -12,7 +12,7 @@ use tulle_core::route::subset::{POD_INDEX_LABEL, POD_NAME_LABEL};
 use crate::labels::UNPUBLISHED_LABEL;
 
 /// Entries of a Service: Deployments have one for each ReplicaSet that has pods.
-const ENTRIES_MAX: usize = 1024;
+pub(super) const ENTRIES_MAX: usize = 1024;
 /// Labels of a pod. Templates have about ten.
 const LABELS_MAX: usize = 64;
 /// Names, keys and values of all entries together: an eighth of what the API server takes for an object.
@@ -28,7 +28,7 @@ pub struct Workload {
     pub pods: String,
 
     /// Labels these pods have, without those that the pod's name tells and `controller-revision-hash`.
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend("maxProperties" = LABELS_MAX))]
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
