@@ -408,15 +408,15 @@ impl World {
 
     /// VirtualServices that tell pods of a namespace apart.
     fn dirty_subsets(&self, namespace: &Name, dirty: &mut BTreeSet<Key>) {
-        let neighbours = self.tenants.get_key_value(namespace).into_iter().flat_map(|(namespace, tenant)| {
-            tenant.virtual_services.keys().map(|name| Ref { namespace: namespace.clone(), name: name.clone() })
+        let tells_apart = |object: &VirtualService| !object.spec.subsets.is_empty();
+        let neighbours = self.tenants.get(namespace).into_iter().flat_map(|tenant| &tenant.virtual_services);
+        let neighbours = neighbours.filter(|(_, object)| tells_apart(object));
+        let neighbours = neighbours.map(|(name, _)| Ref { namespace: namespace.clone(), name: name.clone() });
+        let abroad = self.abroad.objects(namespace).filter(|of| {
+            let tenant = self.tenants.get(&of.namespace);
+            tenant.and_then(|tenant| tenant.virtual_services.get(&of.name)).is_some_and(|object| tells_apart(object))
         });
-        let tells_apart = |of: &Ref| {
-            let object = self.tenants.get(&of.namespace).and_then(|tenant| tenant.virtual_services.get(&of.name));
-            object.is_some_and(|object| !object.spec.subsets.is_empty())
-        };
-        let all = neighbours.chain(self.abroad.objects(namespace).cloned());
-        dirty.extend(all.filter(tells_apart).map(Key::VirtualService));
+        dirty.extend(neighbours.chain(abroad.cloned()).map(Key::VirtualService));
     }
 
     /// Policies of the system namespace concern every meshed namespace.

@@ -37,12 +37,14 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
     let object = tenant.virtual_services.get(&of.name)?;
     let ctx = Ctx::new(settings.cluster_domain.as_str());
     let parsed = parse_virtual_service(object, &ctx);
-    let winner = parsed.as_ref().ok().and_then(|routes| Winner::over(routes, tenant, world, &ctx));
+    let neighbours = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, &ctx).ok());
+    let neighbours: Vec<_> = if parsed.is_ok() { neighbours.collect() } else { Vec::new() };
+    let winner = parsed.as_ref().ok().and_then(|routes| Winner::over(routes, &neighbours, world, &ctx));
     let findings = match (&parsed, &winner) {
         (Err(error), _) => report::refused(error.finding()),
         (Ok(routes), _) if routes.invalid.len() == rules(&object.spec) => report::refused(unreadable(routes)),
         (Ok(routes), Some(winner)) => report::refused(winner.finding(routes)),
-        (Ok(routes), None) => findings(routes, object, tenant, world, &ctx),
+        (Ok(routes), None) => findings((routes, &neighbours), object, tenant, world, &ctx),
     };
     let previous = object.status.as_ref();
     let (conditions, notes) = conclude(&**object, previous.map_or(&[], |status| &status.conditions), &findings, now);
@@ -58,7 +60,7 @@ pub fn plan(of: &Ref, world: &World, settings: &Settings, now: Timestamp) -> Opt
 
 /// What is said of an object that can be read and is not held back by another.
 fn findings(
-    routes: &into_core::VirtualService,
+    (routes, neighbours): (&into_core::VirtualService, &[into_core::VirtualService]),
     object: &VirtualService,
     tenant: &Tenant,
     world: &World,
@@ -73,7 +75,7 @@ fn findings(
     // A rule that may not lead where it does is one that cannot be read, and a reference that is not resolved.
     let forbidden = routes.invalid.iter().map(SpecError::finding).find(|said| said.kind == ConditionType::ResolvedRefs);
     let mut findings = vec![
-        Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec, routes, tenant, ctx)),
+        Finding::is_true(ConditionType::Accepted, Reason::Accepted, accepted(&object.spec, routes, neighbours)),
         forbidden.or(broken).unwrap_or_else(|| references(routes, world)),
         report::programmed(&routes.rank.namespace, &services(routes, &composed), tenant, world),
     ];
@@ -94,7 +96,11 @@ fn rules(spec: &VirtualServiceSpec) -> usize {
 }
 
 /// What is said of a spec that can be used, with what of it is not served.
-fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService, tenant: &Tenant, ctx: &Ctx) -> String {
+fn accepted(
+    spec: &VirtualServiceSpec,
+    routes: &into_core::VirtualService,
+    neighbours: &[into_core::VirtualService],
+) -> String {
     let mut said = "understood".to_owned();
     let home = &routes.rank.namespace;
     if routes.hosts.is_empty() {
@@ -106,7 +112,7 @@ fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService, tenan
         let whose = if host.service().is_some() { "" } else { " that does not name a service of it" };
         let _ = write!(said, "; for callers in {home} only, whose calls to {host} no rule of {namespace}{whose} sees");
     }
-    let named = named_by_others(routes, tenant, ctx);
+    let named = named_by_others(routes, neighbours);
     if !named.is_empty() {
         let _ = write!(said, "; not asked for {}, which other objects name", shown(&named));
     }
@@ -121,13 +127,12 @@ fn accepted(spec: &VirtualServiceSpec, routes: &into_core::VirtualService, tenan
 }
 
 /// The Services that a wildcard of an object covers and that neighbours name, which are asked instead.
-fn named_by_others(routes: &into_core::VirtualService, tenant: &Tenant, ctx: &Ctx) -> Vec<String> {
+fn named_by_others(routes: &into_core::VirtualService, neighbours: &[into_core::VirtualService]) -> Vec<String> {
     if routes.hosts.iter().all(|host| host.service().is_some()) {
         return Vec::new();
     }
-    let neighbours = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, ctx).ok());
-    let named = neighbours.flat_map(|other| other.hosts).filter_map(|host| host.service().cloned());
-    let ours = |service: &ServiceRef| routes.host_of(service).is_some_and(|host| host.service().is_none());
+    let named = neighbours.iter().flat_map(|other| &other.hosts).filter_map(Host::service);
+    let ours = |service: &&ServiceRef| routes.host_of(service).is_some_and(|host| host.service().is_none());
     named.filter(ours).collect::<BTreeSet<_>>().iter().map(ToString::to_string).collect()
 }
 

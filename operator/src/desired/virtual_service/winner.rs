@@ -9,12 +9,12 @@ use tulle_core::codes::Code;
 use tulle_core::host::Host;
 use tulle_core::route::bytes::ByteRule;
 use tulle_core::route::{Destination, Export, Rank};
-use tulle_crds::into_core::{Ctx, VirtualService, parse_virtual_service};
+use tulle_crds::into_core::{Ctx, VirtualService};
 use tulle_crds::status::{ConditionType, Finding, Reason};
 
 use super::delegates;
 use crate::desired::report::sentence;
-use crate::world::{Tenant, World};
+use crate::world::World;
 
 /// The other object.
 pub(super) struct Winner {
@@ -35,9 +35,14 @@ enum List {
 
 impl Winner {
     /// The one over all of an object's hosts and lists: where only some are taken, the object still decides for the others.
-    pub(super) fn over(routes: &VirtualService, tenant: &Tenant, world: &World, ctx: &Ctx) -> Option<Winner> {
-        let all = tenant.virtual_services.values().filter_map(|other| parse_virtual_service(other, ctx).ok());
-        let mut others: Vec<_> = all.filter(|other| other.rank != routes.rank && reaches(other, routes)).collect();
+    pub(super) fn over(
+        routes: &VirtualService,
+        neighbours: &[VirtualService],
+        world: &World,
+        ctx: &Ctx,
+    ) -> Option<Winner> {
+        let others = neighbours.iter().filter(|other| other.rank != routes.rank && reaches(other, routes));
+        let mut others: Vec<_> = others.collect();
         others.sort_by(|a, b| a.rank.cmp(&b.rank));
         let over = |list: List, host: &Host| {
             let won = |other: &VirtualService, rule| Winner { rank: other.rank.clone(), list, rule };
