@@ -3,6 +3,7 @@
 //! [`Context::site`] builds pods as a [`Plan`] says; the promises are in `suite/`.
 
 pub mod context;
+pub mod draw;
 pub mod frames;
 pub mod metrics;
 pub mod runner;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use programs::{PROGRAMS, Program};
+use tulle_conformance::draw::Draw;
 use tulle_conformance::{Context, Plan, Pod};
 use tulle_e2e::components::NATS;
 use tulle_e2e::host;
@@ -51,14 +52,10 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Hexadecimal digits that do not repeat: the numbers of a linear congruential generator (Knuth, MMIX).
+/// Hexadecimal digits that do not repeat.
 fn payload() -> String {
-    let mut state = 1_u64;
-    let numbers = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        format!("{state:016x}")
-    });
-    numbers.take(PAYLOAD_BYTES / 16).collect()
+    let mut draw = Draw(1);
+    std::iter::repeat_with(|| format!("{:016x}", draw.next_u64())).take(PAYLOAD_BYTES / 16).collect()
 }
 
 /// A program at its place.

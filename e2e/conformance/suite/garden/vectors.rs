@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
+use tulle_conformance::draw::Draw;
 
 /// In a file: where the number of a vector and the letter of a run stand.
 const MARK: &[u8] = b"NNNNNR";
@@ -198,7 +199,7 @@ fn mutate(seed: &[u8], draw: &mut Draw) -> (&'static str, Vec<u8>) {
     let free = |at: &usize| !marks.iter().any(|mark| (mark.saturating_sub(1)..mark + MARK.len()).contains(at));
     let at = std::iter::repeat_with(|| draw.below(seed.len())).find(free).expect("most bytes are no marks");
     let mut out = seed.to_vec();
-    let (mut draw, byte) = (Draw(draw.next()), BYTES[at % BYTES.len()]);
+    let (mut draw, byte) = (Draw(draw.next_u64()), BYTES[at % BYTES.len()]);
     let what = match draw.below(6) {
         0 => {
             out[at] = BYTES[draw.below(BYTES.len())];
@@ -237,20 +238,6 @@ fn mutate(seed: &[u8], draw: &mut Draw) -> (&'static str, Vec<u8>) {
 /// Lines with their ends.
 fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split_inclusive(|byte| *byte == b'\n').collect()
-}
-
-/// The numbers of a linear congruential generator (Knuth, MMIX): the same in every run.
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() >> 33).expect("31 bits") % limit
-    }
 }
 
 #[cfg(test)]
