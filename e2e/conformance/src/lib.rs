@@ -4,6 +4,7 @@
 
 pub mod context;
 pub mod draw;
+pub mod flood;
 pub mod frames;
 pub mod metrics;
 pub mod runner;

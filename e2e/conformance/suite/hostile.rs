@@ -74,8 +74,8 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
                 }),
                 check(cost.growth_kib <= GROWTH_KIB_MAX, || format!("memory grew by {} KiB", cost.growth_kib)),
                 check(attack.answer == Answer::Endured || cost.ended > 0, || "was endured".to_owned()),
-                check(attack.answer != Answer::Calm || cost.codes.contains(&ENHANCE_YOUR_CALM), || {
-                    format!("no ENHANCE_YOUR_CALM came, but {:?}", cost.codes)
+                check(attack.answer != Answer::Calm || cost.said.codes.contains(&ENHANCE_YOUR_CALM), || {
+                    format!("no ENHANCE_YOUR_CALM came, but {:?}", cost.said.codes)
                 }),
             ];
             let failed = checks.into_iter().filter_map(Result::err);

@@ -191,7 +191,7 @@ fn flood(flood: &Flood<'_>) -> Result<Vec<String>> {
         _ => attack.answer,
     };
     let ended = match answer {
-        Answer::Refused(status) => cost.statuses.iter().eq([&status]) && cost.ended == cost.connections,
+        Answer::Refused(status) => cost.said.statuses.iter().eq([&status]) && cost.ended == cost.connections,
         Answer::End => cost.ended == cost.connections,
         Answer::Endured | Answer::Wanted => true,
     };

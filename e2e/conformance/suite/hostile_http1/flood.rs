@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tulle_e2e::rooms::process;
+use tulle_conformance::flood::{Cost, bursts, flood};
 
 use super::attacks::{Attack, Manner};
 use super::{Face, status};
@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const STALLED: Duration = Duration::from_millis(100);
 /// Bytes sent on one connection at most: a sidecar that takes them has endured the attack.
 const SENT_BYTES_MAX: usize = 8 << 20;
+/// Bursts of a connection at most.
+const BURSTS_MAX: u32 = 1000;
 /// Of an answer, as much as is kept.
 const KEPT_BYTES: usize = 1024;
 
@@ -29,84 +31,43 @@ pub(super) struct Flood<'a> {
     pub(super) duration: Duration,
 }
 
-/// What it cost.
+/// What went over its connections.
 #[derive(Debug, Default)]
-pub(super) struct Cost {
-    attacker_ns: u64,
-    sidecar_ns: u64,
-    pub(super) growth_kib: u64,
-    pub(super) connections: u32,
-    /// Connections that the sidecar ended.
-    pub(super) ended: u32,
+pub(super) struct Said {
+    /// Bytes of the attacker.
     bytes: usize,
-    /// Statuses of first answers.
+    /// Statuses of the sidecar's first answers.
     pub(super) statuses: BTreeSet<u16>,
 }
 
-impl Cost {
-    /// CPU time of the sidecar for each of the attacker's.
-    pub(super) fn amplification(&self) -> f64 {
-        self.sidecar_ns as f64 / self.attacker_ns.max(1) as f64
-    }
-}
-
-impl fmt::Display for Cost {
+impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { attacker_ns, sidecar_ns, growth_kib, connections, ended, bytes, statuses } = self;
-        let each = |ns: u64| ns / u64::from((*connections).max(1)) / 1000;
-        write!(
-            f,
-            "{ended} of {connections} connections ended, statuses {statuses:?}, CPU us a connection {} : {} ({:.1}), {} KiB sent, +{growth_kib} KiB",
-            each(*attacker_ns),
-            each(*sidecar_ns),
-            self.amplification(),
-            bytes / 1024,
-        )
+        write!(f, "statuses {:?}, {} KiB sent", self.statuses, self.bytes / 1024)
     }
 }
 
 impl Flood<'_> {
     /// Attacks for a while.
-    pub(super) fn run(&self) -> Result<Cost> {
-        let sidecar = self.face.target.sidecar_pid()?;
-        let (opening, bursts) = ((self.attack.opening)(), self.bursts());
-        let before = (process::cpu_ns(&[sidecar]), process::memory(&[sidecar]).resident);
-        let mut cost = self.face.from.run(|| {
-            let start = Instant::now();
-            let began = process::own_thread_ns();
-            let mut cost = Cost::default();
-            while start.elapsed() < self.duration {
-                self.connection(&opening, &bursts, &mut cost)?;
-            }
-            cost.attacker_ns = process::own_thread_ns() - began;
-            Ok(cost)
-        })?;
-        cost.sidecar_ns = process::cpu_ns(&[sidecar]) - before.0;
-        cost.growth_kib = process::memory(&[sidecar]).resident.saturating_sub(before.1);
-        Ok(cost)
+    pub(super) fn run(&self) -> Result<Cost<Said>> {
+        let Self { face, attack, duration } = self;
+        let (opening, bursts) = ((attack.opening)(), bursts(attack.burst, SENT_BYTES_MAX, BURSTS_MAX));
+        flood((face.from, face.target), (face.address, PATIENCE), *duration, |stream, cost| {
+            self.connection(stream, &opening, &bursts, cost)
+        })
     }
 
-    /// The writes of a connection, made before the clock runs.
-    fn bursts(&self) -> Vec<Vec<u8>> {
-        let mut bytes = 0;
-        let burst = |number| {
-            let burst = (self.attack.burst)(number);
-            bytes += burst.len();
-            (bytes < SENT_BYTES_MAX && !burst.is_empty()).then_some(burst)
-        };
-        (0..1000).map_while(burst).collect()
-    }
-
-    fn connection(&self, opening: &[u8], bursts: &[Vec<u8>], cost: &mut Cost) -> Result<()> {
-        let mut stream = TcpStream::connect_timeout(&self.face.address, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        cost.connections += 1;
+    fn connection(
+        &self,
+        mut stream: TcpStream,
+        opening: &[u8],
+        bursts: &[Vec<u8>],
+        cost: &mut Cost<Said>,
+    ) -> Result<()> {
         let (start, mut answer) = (Instant::now(), Vec::new());
-        let ended = self.send(&mut stream, opening, bursts, (&mut answer, &mut cost.bytes))?;
+        let ended = self.send(&mut stream, opening, bursts, (&mut answer, &mut cost.said.bytes))?;
         let ended = ended || self.listen(&mut stream, start, &mut answer)?;
         cost.ended += u32::from(ended);
-        cost.statuses.extend(status(&answer));
+        cost.said.statuses.extend(status(&answer));
         Ok(())
     }
 
