@@ -6,17 +6,14 @@
 //! written, or the mesh takes part in the application's handshake.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use tulle_conformance::metrics::Metrics;
 use tulle_conformance::{Context, Plan};
-use tulle_e2e::rooms::errand::Ended;
 use tulle_e2e::{host, own_tls};
 
 const PORT: u16 = 8443;
-const LIMIT: Duration = Duration::from_secs(30);
 const SERVERS: [&str; 2] = ["first", "second"];
 
 pub(crate) fn run(context: &Context<'_>) -> Result<()> {
@@ -28,7 +25,7 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
         .service("declared", "first", &[(PORT, Some("tls"))])
         .service("found", "first", &[(PORT, None)])
         .service("second", "second", &[(PORT, Some("tls"))])
-        .rules([rules()]);
+        .rules([own_tls::routes(PORT, "fd00:224::/32")]);
     let site = context.site(&plan)?;
     for server in SERVERS {
         let openssl = own_tls::server(&context.folder().join(server), PORT)?;
@@ -52,10 +49,7 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
     for service in ["declared", "found"] {
         for (name, family, server) in rows {
             let address = site.service_in(service, PORT, family)?;
-            let curl = own_tls::client(name, address, &context.folder().join(server));
-            let said = client.finish(curl, LIMIT).and_then(Ended::success);
-            let said = said.with_context(|| format!("{name} at {address}, which {server} should answer"))?;
-            ensure!(said.trim() == server, "{name} at {address}: {server} was expected, and {said:?} answered");
+            own_tls::expect(client.room(), (name, address), context.folder(), server)?;
         }
     }
     let metrics = Metrics::of(client)?;
@@ -66,21 +60,6 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
         ensure!(counted == connections, "{counted} connections are counted for {route:?} instead of {connections}");
     }
     Ok(())
-}
-
-fn rules() -> Value {
-    let to = |service: &str| json!([{"destination": {"host": service}}]);
-    json!({
-        "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService", "metadata": {"name": "names"},
-        "spec": {
-            "hosts": ["declared", "found"],
-            "tls": [
-                {"match": [{"sniHosts": ["one.two.example"]}], "route": to("declared")},
-                {"match": [{"sniHosts": ["two.example", "*.two.example"], "port": PORT}], "route": to("second")},
-            ],
-            "tcp": [{"match": [{"destinationSubnets": ["fd00:224::/32"]}], "route": to("second")}],
-        },
-    })
 }
 
 /// What the API server refuses by the schema alone, and the sentence.

@@ -4,12 +4,10 @@
 //! handshake: its client trusts the certificate of the expected server alone.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tulle_e2e::app::App;
-use tulle_e2e::rooms::errand::Ended;
 use tulle_e2e::{host, own_tls};
 
 use crate::beside::Beside;
@@ -17,7 +15,6 @@ use crate::context::{Context, ensure};
 
 const TLS: u16 = 8443;
 const BANNER: u16 = 9001;
-const LIMIT: Duration = Duration::from_secs(30);
 /// Services, the servers behind them, and what the port of TLS is called: on the second, the protocol is found out.
 const SERVICES: [(&str, &str, &str); 3] =
     [("declared", "first", "tls"), ("found", "first", "any"), ("second", "second", "tls")];
@@ -25,7 +22,7 @@ const SERVICES: [(&str, &str, &str); 3] =
 pub(crate) fn run(context: &Context) -> Result<()> {
     host::ensure(host::OWN_TLS)?;
     SERVICES.iter().try_for_each(|(name, server, port)| context.apply(&service(name, server, port)))?;
-    context.apply(&rules(context))?;
+    context.apply(&own_tls::routes(TLS, &context.cluster().addresses().services6()))?;
     let server = |name| (name, App::server(name).service_account(name));
     context.deploy(&[server("first"), server("second"), ("client", App::idle("client"))])?;
     let beside = Beside::new(context)?;
@@ -47,12 +44,7 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     for service in ["declared", "found"] {
         for (name, family, server) in rows {
             let address = SocketAddr::new(address(context, service, family)?, TLS);
-            let curl = own_tls::client(name, address, &beside.folder().join(server));
-            let said = client.finish(curl, LIMIT).and_then(Ended::success);
-            let said = said.with_context(|| format!("{name} at {address}, which {server} should answer"))?;
-            ensure(said.trim() == server, || {
-                format!("{name} at {address}: {server} was expected, and {said:?} answered")
-            })?;
+            own_tls::expect(&client, (name, address), beside.folder(), server)?;
         }
     }
     for (family, server) in [(IpAddr::is_ipv4 as fn(&IpAddr) -> bool, "first"), (IpAddr::is_ipv6, "second")] {
@@ -75,21 +67,6 @@ fn service(name: &str, server: &str, port: &str) -> Value {
         "spec": {
             "selector": {"app": server}, "ipFamilyPolicy": "RequireDualStack",
             "ports": [{"name": port, "port": TLS}, {"name": "banner", "port": BANNER}],
-        },
-    })
-}
-
-fn rules(context: &Context) -> Value {
-    let to = |service: &str| json!([{"destination": {"host": service}}]);
-    json!({
-        "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService", "metadata": {"name": "names"},
-        "spec": {
-            "hosts": ["declared", "found"],
-            "tls": [
-                {"match": [{"sniHosts": ["one.two.example"]}], "route": to("declared")},
-                {"match": [{"sniHosts": ["two.example", "*.two.example"], "port": TLS}], "route": to("second")},
-            ],
-            "tcp": [{"match": [{"destinationSubnets": [context.cluster().addresses().services6()]}], "route": to("second")}],
         },
     })
 }
