@@ -11,6 +11,7 @@ mod rank;
 mod reference;
 mod source;
 pub mod subset;
+mod traffic_policy;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use matcher::{FullRegex, HeaderMatch, Match, PatternError, QueryMatch, Strin
 pub use rank::{Rank, merge};
 pub use source::{Caller, Export, SourceMatch};
 pub use subset::Subset;
+pub use traffic_policy::{Balance, TrafficPolicy};
 
 use self::filter::rewrite::Matched;
 use crate::name::ServiceRef;
@@ -53,6 +55,8 @@ pub struct Destination {
     pub port: Option<u16>,
     /// Which of its endpoints; `None`: all, and a TrafficSplit on the Service applies.
     pub subset: Option<Arc<Subset>>,
+    /// How its endpoints are chosen and called.
+    pub policy: TrafficPolicy,
 }
 
 /// The rules of one host.

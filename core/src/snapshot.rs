@@ -15,7 +15,7 @@ use crate::authz::PolicySet;
 use crate::identity::SpiffeId;
 use crate::name::ServiceRef;
 use crate::route::bytes::ByteTable;
-use crate::route::{Match, RequestView, RouteTable, Subset};
+use crate::route::{Match, RequestView, RouteTable, Subset, TrafficPolicy};
 use crate::split::Split;
 
 /// Everything the data path decides from.
@@ -111,6 +111,8 @@ pub struct Backend {
     pub subset: Option<Arc<Subset>>,
     /// The Service's port.
     pub port: u16,
+    /// How its endpoints are chosen and called.
+    pub policy: TrafficPolicy,
     /// Who may answer: a peer with any other identity is refused before a byte of the request is sent.
     pub identities: Arc<[SpiffeId]>,
     /// Ready endpoints, never empty.

@@ -22,6 +22,7 @@ pub(crate) enum Shape {
     Objects,
     Strings,
     Text,
+    Number,
 }
 
 /// Names and shapes of the later fields of one struct.
@@ -61,6 +62,7 @@ impl Shape {
             }),
             Shape::Strings => json!({"type": "array", "items": {"type": "string"}}),
             Shape::Text => json!({"type": "string"}),
+            Shape::Number => json!({"type": "integer"}),
         };
         schema["description"] = json!(description);
         schema

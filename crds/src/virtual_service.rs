@@ -14,6 +14,7 @@ mod headers;
 mod redirect;
 mod rewrite;
 mod subset;
+mod traffic_policy;
 
 pub use bytes::{ConnectionMatch, TcpMatch, TcpRoute, TlsMatch, TlsRoute};
 pub use condition::{HttpMatch, StringMatch};
@@ -26,13 +27,14 @@ pub use headers::{HeaderOperations, Headers};
 pub use redirect::{Body, DirectResponse, Redirect};
 pub use rewrite::{RegexRewrite, Rewrite};
 pub use subset::Subset;
+pub use traffic_policy::{ConnectionPool, LoadBalancer, TcpSettings, TrafficPolicy};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::later::{Later, Rest, Shape, refuse};
+use crate::later::{Rest, refuse};
 use crate::schema::{HOST_MAX, HOSTS_PATTERN, Rule, cel, items, keyed_by};
 
 /// Routes of one or more hosts.
@@ -62,7 +64,7 @@ use crate::schema::{HOST_MAX, HOSTS_PATTERN, Rule, cel, items, keyed_by};
         priority = 1
     )
 )]
-#[schemars(transform = refuse(LATER_SPEC), transform = cel(SPEC_RULES))]
+#[schemars(transform = refuse(&[]), transform = cel(SPEC_RULES))]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualServiceSpec {
     /// Services these routes apply to: a short name (of this object's namespace), `name.namespace`, or the full DNS name; `*.namespace`
@@ -109,6 +111,11 @@ pub struct VirtualServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subsets: Vec<Subset>,
 
+    /// How calls to the destinations of these rules are made. It is not for traffic that fits no rule. What a subset says in its own
+    /// `trafficPolicy` stands in place of the field of the same name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_policy: Option<TrafficPolicy>,
+
     /// Fields unknown to this release.
     #[serde(flatten)]
     pub rest: Rest,
@@ -116,8 +123,6 @@ pub struct VirtualServiceSpec {
 
 /// A namespace, `.` or `*`.
 const EXPORT_PATTERN: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\.|\*)$";
-
-const LATER_SPEC: Later = &[("trafficPolicy", Shape::Object)];
 
 const SPEC_RULES: &[Rule] = &[
     Rule {

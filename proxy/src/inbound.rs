@@ -32,6 +32,7 @@ use crate::metrics::detection::Detected;
 use crate::metrics::{Labels, Side};
 use crate::tls::{Hello, MeshProtocol, TlsStream, mesh_hello, peer_identity};
 use crate::upstream::Way;
+use crate::upstream::dial::Terms;
 use crate::worker::Worker;
 use crate::{limits, listen, mux, tcp, tls};
 
@@ -200,7 +201,7 @@ async fn tunnel(connection: &Connection, stream: Stream) -> Result<(), Failure> 
         worker.report_refused(Side::Server, &refusal);
         return Ok(());
     }
-    let upstream = worker.upstream(connection.dialled, Way::Local).tcp(&worker.shared.tls, &[]).await?;
+    let upstream = worker.upstream(connection.dialled, Way::Local).tcp(&worker.shared.tls, Terms::default()).await?;
     tcp::join(stream, upstream, worker.metrics.tcp(connection.labels()), connection.line()).await;
     Ok(())
 }

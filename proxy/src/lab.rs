@@ -15,7 +15,7 @@ use tulle_core::authz::{
 use tulle_core::identity::SpiffeId;
 use tulle_core::name::{Namespace, ServiceAccountRef, ServiceRef};
 use tulle_core::route::bytes::ByteTable;
-use tulle_core::route::{self, Filters, HeaderMatch, Match, RouteTable, Rule, StringMatch};
+use tulle_core::route::{self, Filters, HeaderMatch, Match, RouteTable, Rule, StringMatch, TrafficPolicy};
 use tulle_core::sidecar::env;
 use tulle_core::snapshot::{Backend, Destination, Endpoint, Port, Protocol, Service, Snapshot, Target, Transport};
 use tulle_core::split::{Split, Weight};
@@ -105,7 +105,14 @@ fn catalog(port: u16, pod: SocketAddr) -> anyhow::Result<Service> {
         let service = ServiceRef::new("shop", name);
         let endpoints = vec![Endpoint { address: pod, transport: Transport::Mesh }];
         let identities = Arc::from([identity.clone()]);
-        let backend = Backend { service: service.clone(), subset: None, port, identities, endpoints };
+        let backend = Backend {
+            service: service.clone(),
+            subset: None,
+            port,
+            policy: TrafficPolicy::default(),
+            identities,
+            endpoints,
+        };
         Arc::new(Destination { service, subset: None, backends: Some(Split::single(Arc::new(backend))), only: None })
     };
     let rule = |name: &str, matches, weights: &[(&str, u32)]| Rule {

@@ -14,8 +14,8 @@ use tulle_core::codes::Reason;
 use crate::error::Failure;
 use crate::exchange::InFlight;
 use crate::h1;
-use crate::upstream::{Upstream, load};
-use crate::worker::{Lane, Worker};
+use crate::upstream::dial::Terms;
+use crate::worker::{Lane, Tried, Worker};
 
 /// Copies under way at once in a data thread: with at most 64 KiB of body each, what mirrors that stall can hold is 4 MiB.
 const COPIES_MAX: u32 = 64;
@@ -108,19 +108,17 @@ impl std::fmt::Debug for Copies {
 /// Sends a copy once and drops the answer. The balancer learns nothing from it but that it is under way.
 async fn deliver(worker: &Worker, lane: &Lane, request: Whole) -> Result<(), Failure> {
     let now = Instant::now();
-    let upstreams = &lane.view.upstreams;
-    let cost = |upstream: &Rc<Upstream>| upstream.load.cost(now);
-    let upstream = load::choose(upstreams, worker.draw(), cost).expect("a backend has at least one endpoint");
+    let upstream = lane.view.endpoint(worker.draw(), &Tried::new(), now);
     let _in_flight = InFlight::begin(upstream);
-    let identities = &lane.view.backend.identities;
+    let terms = Terms::from(&*lane.view.backend);
     let broken = |error: &dyn std::fmt::Display| {
         Failure::new(Reason::UpstreamReset, format!("copy for {}: {error}", upstream.key.address))
     };
     match request {
         Whole::Http1(copy) => {
-            let mut connection = match upstream.kept_h1(identities, now) {
+            let mut connection = match upstream.kept_h1(terms.expected, now) {
                 Some(connection) => connection,
-                None => upstream.h1(&worker.shared.tls, identities).await?,
+                None => upstream.h1(&worker.shared.tls, terms).await?,
             };
             if copy.exchange(&mut connection.wire).await.map_err(|error| broken(&error))? {
                 upstream.give_back(connection);
@@ -128,7 +126,7 @@ async fn deliver(worker: &Worker, lane: &Lane, request: Whole) -> Result<(), Fai
             Ok(())
         }
         Whole::Http2 { head, body, trailers } => {
-            let connection = upstream.h2(&worker.shared.tls, identities).await?;
+            let connection = upstream.h2(&worker.shared.tls, terms).await?;
             connection.sender.send_whole(*head, body, trailers).await.map_err(|error| broken(&error))
         }
     }

@@ -20,7 +20,7 @@ use tulle_core::authz::{self, Authorization, Mtls, MtlsMode, Policy, PolicyName,
 use tulle_core::name::{Namespace, ServiceRef};
 use tulle_core::retry::RetryPolicy;
 use tulle_core::route::bytes::ByteTable;
-use tulle_core::route::{Action, Filters, Match, RouteTable, Rule};
+use tulle_core::route::{Action, Filters, Match, RouteTable, Rule, TrafficPolicy};
 use tulle_core::sidecar::env;
 use tulle_core::snapshot::{
     Backend, Destination, Endpoint, Only, Port, Protocol, Service, Snapshot, Target, Transport,
@@ -39,7 +39,7 @@ use crate::worker::{Shared, Worker};
 use crate::{inbound, outbound};
 
 const CALLER: &str = "spiffe://cluster.local/ns/shop/sa/caller";
-const CALLEE: &str = "spiffe://cluster.local/ns/shop/sa/web";
+pub(crate) const CALLEE: &str = "spiffe://cluster.local/ns/shop/sa/web";
 /// The cluster IP, and the pods' addresses.
 const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 10));
 const CALLER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
@@ -272,11 +272,20 @@ fn world(service: SocketAddr, endpoints: Vec<Endpoint>, rules: Option<Rules>) ->
 
 /// The Service with these endpoints, all of which must be `identity`.
 pub(crate) fn direct(service: SocketAddr, endpoints: Vec<Endpoint>, identity: &str) -> Arc<Destination> {
+    called(service, endpoints, identity, TrafficPolicy::default())
+}
+
+/// The same, called by a policy.
+pub(crate) fn called(
+    service: SocketAddr,
+    endpoints: Vec<Endpoint>,
+    identity: &str,
+    policy: TrafficPolicy,
+) -> Arc<Destination> {
     let name = ServiceRef::new("shop", "web");
     let identities = Arc::from([identity.parse().unwrap()]);
-    let backend =
-        Arc::new(Backend { service: name.clone(), subset: None, port: service.port(), identities, endpoints });
-    Arc::new(Destination { service: name, subset: None, backends: Some(Split::single(backend)), only: None })
+    let backend = Backend { service: name.clone(), subset: None, port: service.port(), policy, identities, endpoints };
+    Arc::new(Destination { service: name, subset: None, backends: Some(Split::single(Arc::new(backend))), only: None })
 }
 
 /// Policies of the callees: one with these rules.
@@ -295,8 +304,15 @@ fn policies(mtls: Option<Mtls>, authorization: Option<Authorization>) -> PolicyS
 fn backends(service: SocketAddr, endpoints: Vec<Endpoint>) -> impl Iterator<Item = Arc<Backend>> {
     endpoints.into_iter().enumerate().map(move |(index, endpoint)| {
         let name = ServiceRef::new("shop", format!("app-{index}").as_str());
-        let identities = Arc::from([CALLEE.parse().unwrap()]);
-        Arc::new(Backend { service: name, subset: None, port: service.port(), identities, endpoints: vec![endpoint] })
+        let (policy, identities) = (TrafficPolicy::default(), Arc::from([CALLEE.parse().unwrap()]));
+        Arc::new(Backend {
+            service: name,
+            subset: None,
+            port: service.port(),
+            policy,
+            identities,
+            endpoints: vec![endpoint],
+        })
     })
 }
 

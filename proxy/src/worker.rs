@@ -3,6 +3,7 @@
 
 mod lane;
 mod report;
+mod view;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -31,6 +32,7 @@ use crate::tls::TlsContext;
 use crate::upstream::{Key, Upstream, Way};
 use lane::Origin;
 pub(crate) use lane::{Chosen, Lane};
+pub(crate) use view::{Tried, View};
 
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(2);
@@ -74,13 +76,6 @@ struct LogBudget {
     since: Instant,
     logged: u32,
     suppressed: u64,
-}
-
-/// A backend as this thread balances over it.
-#[derive(Debug)]
-pub(crate) struct View {
-    pub(crate) backend: Arc<Backend>,
-    pub(crate) upstreams: Vec<Rc<Upstream>>,
 }
 
 impl Worker {
@@ -182,7 +177,8 @@ impl Worker {
             upstream.balanced.set(true);
             upstream
         });
-        View { upstreams: upstreams.collect(), backend }
+        let upstreams = upstreams.collect();
+        View::new(backend, upstreams, self.draw())
     }
 
     /// This thread's state for an address. A call of this pod to itself stays plaintext inside the pod: the redirect does not see it.

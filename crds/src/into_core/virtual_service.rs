@@ -14,6 +14,7 @@ mod redirect;
 mod rewrite;
 mod scope;
 mod subsets;
+mod traffic_policy;
 
 use std::collections::BTreeSet;
 
@@ -70,7 +71,7 @@ pub fn parse_virtual_service(object: &crate::VirtualService, ctx: &Ctx) -> Resul
             .under("gateways"));
         }
         let hosts = hosts(spec, ctx, &namespace)?;
-        let scope = Scope::new(ctx, &namespace, &hosts, &spec.subsets)?;
+        let scope = Scope::new(ctx, &namespace, &hosts, spec)?;
         let export = export(&spec.export_to, &scope)?;
         if spec.http.is_empty() && spec.tls.is_empty() && spec.tcp.is_empty() {
             return Err(SpecError::new(Code::MissingField, "lists no rule").remedy("give one in http, tls or tcp"));

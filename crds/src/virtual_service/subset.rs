@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::later::{Later, Rest, Shape, refuse};
+use super::TrafficPolicy;
+use crate::later::{Rest, refuse};
 use crate::schema::{HOST_MAX, LABEL_PATTERN, host};
 
 /// A named part of a service's endpoints.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[schemars(transform = refuse(LATER_SUBSET))]
+#[schemars(transform = refuse(&[]))]
 #[serde(rename_all = "camelCase")]
 pub struct Subset {
     /// How destinations of this object name it.
@@ -27,9 +28,11 @@ pub struct Subset {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 
+    /// How calls to it are made. A field that is absent here is taken from the object's own `trafficPolicy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_policy: Option<TrafficPolicy>,
+
     /// Fields unknown to this release.
     #[serde(flatten)]
     pub rest: Rest,
 }
-
-const LATER_SUBSET: Later = &[("trafficPolicy", Shape::Object)];

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tulle_core::name::ServiceRef;
-use tulle_core::route::{Caller, Destination as Asked, Subset};
+use tulle_core::route::{Caller, Destination as Asked, Subset, TrafficPolicy};
 use tulle_core::snapshot::{Backend, Destination, Only, PodTarget, Port, Service, Snapshot, Target};
 use tulle_core::split::Split;
 
@@ -35,8 +35,16 @@ struct Parts {
     backends: HashMap<Place, Arc<Backend>>,
 }
 
-/// What a destination or backend is known by: Service, port, and which of its endpoints.
-type Place = (ServiceRef, u16, Option<Arc<Subset>>);
+/// What a destination or backend is known by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    service: ServiceRef,
+    port: u16,
+    /// Which of its endpoints.
+    subset: Option<Arc<Subset>>,
+    /// How they are called.
+    policy: TrafficPolicy,
+}
 
 /// What does not change while the proxy runs.
 #[derive(Clone, Debug)]
@@ -137,60 +145,65 @@ impl Builder<'_> {
         let (namespace, none) = (&self.frame.home.namespace, BTreeMap::new());
         let caller = Caller { namespace, labels: self.store.labels().unwrap_or(&none), port: port.number };
         let store = self.store;
-        let mut resolve = |asked: &Asked, number| self.destination(&asked.service, number, asked.subset.as_ref());
+        let mut resolve = |asked: &Asked, port| {
+            let (service, subset) = (asked.service.clone(), asked.subset.clone());
+            self.destination(Place { service, port, subset, policy: asked.policy })
+        };
         let routes = routes(store, name, &caller, &mut resolve);
         let bytes = bytes(store, name, &caller, &mut resolve);
-        let direct = self.destination(name, port.number, None);
+        let own = Place { service: name.clone(), port: port.number, subset: None, policy: TrafficPolicy::default() };
+        let direct = self.destination(own);
         Port { number: port.number, protocol: port.protocol, routes, bytes, direct }
     }
 
     /// A host a route chose. Without a split on it, its own endpoints; with one, those of the backends that have any: a share
     /// without a ready endpoint is held by the others. The apex among its own backends means its endpoints, not the split again, and so
-    /// does a subset of it.
-    fn destination(&mut self, host: &ServiceRef, port: u16, subset: Option<&Arc<Subset>>) -> Arc<Destination> {
-        let key = (host.clone(), port, subset.cloned());
-        if let Some(built) = self.new.destinations.get(&key) {
+    /// does a subset of it. What the route asks of calls to the host holds for each backend.
+    fn destination(&mut self, place: Place) -> Arc<Destination> {
+        if let Some(built) = self.new.destinations.get(&place) {
             return Arc::clone(built);
         }
-        let world = self.store.world(&host.namespace).filter(|_| subset.is_none());
-        let split = world.and_then(|world| world.split_of(host));
+        let world = self.store.world(&place.service.namespace).filter(|_| place.subset.is_none());
+        let split = world.and_then(|world| world.split_of(&place.service));
         let backends = match split {
             Some(split) => {
-                let shares: Vec<_> =
-                    split.backends.iter().map(|(name, weight)| (self.backend(name, port, None), *weight)).collect();
-                Split::new(shares.into_iter().filter_map(|(backend, weight)| Some((backend?, weight))))
+                let shares = split.backends.iter().map(|(name, weight)| {
+                    let backend = self.backend(&Place { service: name.clone(), ..place.clone() })?;
+                    Some((backend, *weight))
+                });
+                Split::new(shares.flatten())
             }
-            None => self.backend(host, port, subset).map(Split::single),
+            None => self.backend(&place).map(Split::single),
         };
         let only = split
             .filter(|split| !split.matches.is_empty())
-            .map(|split| Box::new(Only { matches: split.matches.clone(), others: self.backend(host, port, None) }));
-        let destination = Destination { service: host.clone(), subset: subset.cloned(), backends, only };
-        let destination = reuse(self.old.destinations.get(&key), destination);
-        self.new.destinations.insert(key, Arc::clone(&destination));
+            .map(|split| Box::new(Only { matches: split.matches.clone(), others: self.backend(&place) }));
+        let destination = Destination { service: place.service.clone(), subset: place.subset.clone(), backends, only };
+        let destination = reuse(self.old.destinations.get(&place), destination);
+        self.new.destinations.insert(place, Arc::clone(&destination));
         destination
     }
 
     /// A Service's own endpoints for a port of the same number, or a subset of them; `None` if it has no such port or no endpoint that
     /// takes traffic.
-    fn backend(&mut self, name: &ServiceRef, number: u16, subset: Option<&Arc<Subset>>) -> Option<Arc<Backend>> {
-        let key = (name.clone(), number, subset.cloned());
-        if let Some(built) = self.new.backends.get(&key) {
+    fn backend(&mut self, place: &Place) -> Option<Arc<Backend>> {
+        if let Some(built) = self.new.backends.get(place) {
             return Some(Arc::clone(built));
         }
-        let world = self.store.world(&name.namespace)?;
-        let record = world.services.get(&name.name)?;
+        let Place { service, port: number, subset, policy } = place.clone();
+        let world = self.store.world(&service.namespace)?;
+        let record = world.services.get(&service.name)?;
         let port = record.port(number)?;
         let slices =
-            world.slices.in_force().map(|(_, slice)| slice.as_ref()).filter(|slice| slice.service == name.name);
-        let endpoints = endpoints((record, port), subset.map(AsRef::as_ref), slices, self.frame.prefer_ipv4);
+            world.slices.in_force().map(|(_, slice)| slice.as_ref()).filter(|slice| slice.service == service.name);
+        let endpoints = endpoints((record, port), subset.as_deref(), slices, self.frame.prefer_ipv4);
         if endpoints.is_empty() {
             return None;
         }
         let identities = Arc::clone(&record.identities);
-        let backend = Backend { service: name.clone(), subset: subset.cloned(), port: number, identities, endpoints };
-        let backend = reuse(self.old.backends.get(&key), backend);
-        self.new.backends.insert(key, Arc::clone(&backend));
+        let backend = Backend { service, subset, port: number, policy, identities, endpoints };
+        let backend = reuse(self.old.backends.get(place), backend);
+        self.new.backends.insert(place.clone(), Arc::clone(&backend));
         Some(backend)
     }
 

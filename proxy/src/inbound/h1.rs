@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::exchange::InFlight;
 use crate::h1::{AttemptError, Exchange, Forwarding, Lease, Role};
 use crate::record::Record;
+use crate::upstream::dial::Terms;
 
 impl Inbound<'_> {
     /// An error with `true`: another connection may serve the request.
@@ -18,7 +19,7 @@ impl Inbound<'_> {
         let tls = &self.connection.worker.shared.tls;
         let mut connection = match self.application.kept_h1(&[], now) {
             Some(connection) => connection,
-            None => match exchange.meanwhile(self.application.h1(tls, &[])).await {
+            None => match exchange.meanwhile(self.application.h1(tls, Terms::default())).await {
                 Ok(connected) => connected.map_err(|failure| (failure.into(), false))?,
                 Err(error) => return Err((Forwarding::CallerGone(error), false)),
             },

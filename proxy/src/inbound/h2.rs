@@ -9,6 +9,7 @@ use crate::error::{Failure, Refusal};
 use crate::exchange::InFlight;
 use crate::http2::{AttemptError, Exchange, Forwarding, Lease, Role};
 use crate::record::Record;
+use crate::upstream::dial::Terms;
 
 /// Attempts on a request of which the application processed nothing, because its connection was leaving when the first one arrived there,
 /// or on one that may be repeated (RFC 9110 §9.2.2) and whose connection was lost.
@@ -19,7 +20,7 @@ impl Inbound<'_> {
     async fn send_h2(&self, exchange: &mut Exchange) -> Result<Lease, (Forwarding, bool)> {
         let in_flight = InFlight::begin(&self.application);
         let tls = &self.connection.worker.shared.tls;
-        let connection = self.application.h2(tls, &[]).await;
+        let connection = self.application.h2(tls, Terms::default()).await;
         let connection = connection.map_err(|failure| (Forwarding::Refused(failure.into()), false))?;
         match exchange.attempt(&connection.sender).await {
             Ok(started) => Ok(Lease { started, in_flight, connection, at: Instant::now() }),

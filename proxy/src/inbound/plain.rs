@@ -14,6 +14,7 @@ use crate::metrics::Side;
 use crate::metrics::detection::Detected;
 use crate::tcp;
 use crate::upstream::Way;
+use crate::upstream::dial::Terms;
 use crate::worker::Worker;
 
 /// A server's first words: a greeting fits.
@@ -34,7 +35,7 @@ pub(super) async fn silent(
             None => Ok(()),
         };
     }
-    let mut application = worker.upstream(dialled, Way::Local).tcp(&worker.shared.tls, &[]).await?;
+    let mut application = worker.upstream(dialled, Way::Local).tcp(&worker.shared.tls, Terms::default()).await?;
     let mut greeting = [0; GREETING_BYTES];
     let cells = worker.metrics.tcp(connection.labels());
     let detected = |detected| worker.metrics.detections.count(Side::Server, detected);

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use smallvec::SmallVec;
 use tulle_core::codes::{Code, Reason};
 use tulle_core::name::ServiceRef;
 use tulle_core::retry::{Outcome, RetryPolicy};
 use tulle_core::route::bytes::{Hello, Opening};
-use tulle_core::route::{Action, RequestView, Rule};
+use tulle_core::route::{Action, RequestView, Rule, TrafficPolicy};
 use tulle_core::snapshot::{
     Backend, Destination, Endpoint, Only, PodTarget, Port, Service, Snapshot, Target, Transport,
 };
@@ -20,8 +19,7 @@ use super::{Connection, request};
 use crate::admission::Changes;
 use crate::error::Failure;
 use crate::mirror::{Copies, Outcome as Copied};
-use crate::upstream::{Upstream, load};
-use crate::worker::{Chosen, Lane, View, Worker};
+use crate::worker::{Chosen, Lane, Worker};
 
 /// Attempts on other endpoints where no rule says otherwise; only for requests of which nothing was processed.
 const RETRIES: u32 = 2;
@@ -87,9 +85,6 @@ impl Decision {
         self.lane.rule().and_then(|rule| rule.filters.retry.as_ref())
     }
 }
-
-/// Upstreams tried for one request.
-pub(crate) type Tried = SmallVec<[SocketAddr; 4]>;
 
 /// What happens to a request.
 #[derive(Debug)]
@@ -192,18 +187,6 @@ fn direct(
     Ok(Decision { lane: worker.lane((service, port), None, backend), extra: None })
 }
 
-/// The least loaded of two endpoints drawn at random, not one that was tried unless all were.
-pub(crate) fn endpoint<'a>(worker: &Worker, view: &'a View, tried: &Tried, now: Instant) -> &'a Rc<Upstream> {
-    let cost = |upstream: &Rc<Upstream>| {
-        if tried.contains(&upstream.key.address) { f64::INFINITY } else { upstream.load.cost(now) }
-    };
-    let chosen = load::choose(&view.upstreams, worker.draw(), cost).expect("a backend has at least one endpoint");
-    if !tried.contains(&chosen.key.address) {
-        return chosen;
-    }
-    view.upstreams.iter().find(|upstream| !tried.contains(&upstream.key.address)).unwrap_or(chosen)
-}
-
 /// Whether the dialled Service has rules that look at paths: then the request is judged and forwarded in normal form.
 pub(crate) fn has_routes(connection: &Connection) -> bool {
     connection.pod.is_none()
@@ -220,6 +203,7 @@ pub(crate) fn pod(worker: &Worker, pod: &PodTarget, dialled: SocketAddr) -> Rc<L
         service: pod.pod.clone(),
         subset: None,
         port: dialled.port(),
+        policy: TrafficPolicy::default(),
         identities: Arc::from([pod.identity.clone()]),
         endpoints: vec![Endpoint { address: dialled, transport: Transport::Mesh }],
     });

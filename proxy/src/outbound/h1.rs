@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use tulle_core::codes::Reason;
 
-use super::decide::{self, Decision, Tried};
+use super::decide::Decision;
 use super::request::{self, Broken, Outbound, Ticket};
 use crate::error::Failure;
 use crate::exchange::InFlight;
 use crate::h1::{AttemptError, Exchange, Forwarding, Lease, Role};
 use crate::record::Record;
 use crate::upstream::Upstream;
+use crate::upstream::dial::Terms;
 use crate::upstream::pool::H1Connection;
+use crate::worker::Tried;
 
 impl Role for Outbound<'_> {
     const IDLE_LIMIT: Option<Duration> = None;
@@ -50,7 +52,7 @@ async fn attempts(
     let mut tried = Tried::new();
     loop {
         let now = Instant::now();
-        let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried, now);
+        let upstream = decision.lane.view.endpoint(side.0.worker.draw(), &tried, now);
         request::attempting(record, upstream);
         let outcome = attempt(side, decision, (upstream, now), exchange).await?;
         let cause = match &outcome {
@@ -90,11 +92,11 @@ async fn send(
     exchange: &mut Exchange<'_>,
 ) -> Result<Result<Lease, Broken>, Forwarding> {
     let in_flight = InFlight::begin(upstream);
-    let identities = &decision.lane.view.backend.identities;
-    let mut connection = match upstream.kept_h1(identities, started) {
+    let terms = Terms::from(&*decision.lane.view.backend);
+    let mut connection = match upstream.kept_h1(terms.expected, started) {
         Some(connection) => connection,
         None => {
-            let connecting = upstream.h1(&side.0.worker.shared.tls, identities);
+            let connecting = upstream.h1(&side.0.worker.shared.tls, terms);
             match exchange.meanwhile(connecting).await.map_err(Forwarding::CallerGone)? {
                 Ok(connection) => connection,
                 Err(failure) => return Ok(Err(Broken::unsent(upstream, failure))),

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use tulle_core::codes::Reason;
 
-use super::decide::{self, Decision, Tried};
+use super::decide::Decision;
 use super::request::{self, Broken, Outbound, Ticket};
 use crate::error::Failure;
 use crate::exchange::InFlight;
 use crate::http2::{AttemptError, Exchange, Forwarding, Lease, Role};
 use crate::record::Record;
 use crate::upstream::Upstream;
+use crate::upstream::dial::Terms;
+use crate::worker::Tried;
 
 /// Why an attempt gave no answer.
 enum Failed {
@@ -58,7 +60,7 @@ async fn attempts(
     let mut tried = Tried::new();
     loop {
         let now = Instant::now();
-        let upstream = decide::endpoint(&side.0.worker, &decision.lane.view, &tried, now);
+        let upstream = decision.lane.view.endpoint(side.0.worker.draw(), &tried, now);
         request::attempting(record, upstream);
         let outcome = attempt(side, decision, (upstream, now), exchange).await;
         let cause = match &outcome {
@@ -105,9 +107,9 @@ async fn send(
     exchange: &mut Exchange,
 ) -> Result<Lease, Failed> {
     let in_flight = InFlight::begin(upstream);
-    let identities = &decision.lane.view.backend.identities;
+    let terms = Terms::from(&*decision.lane.view.backend);
     let connection = upstream
-        .h2(&side.0.worker.shared.tls, identities)
+        .h2(&side.0.worker.shared.tls, terms)
         .await
         .map_err(|failure| Failed::Upstream(Broken::unsent(upstream, failure), None))?;
     let outcome = exchange.attempt(&connection.sender).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tulle_core::route::bytes::Hello;
 
-use super::decide::{self, Tried};
+use super::decide;
 use super::{Connection, request};
 use crate::access_log::Line;
 use crate::error::Failure;
@@ -15,8 +15,9 @@ use crate::io::Stream;
 use crate::metrics::cells::TcpCells;
 use crate::metrics::{Labels, Side};
 use crate::tcp;
+use crate::upstream::dial::Terms;
 use crate::upstream::{Upstream, Way};
-use crate::worker::{Lane, Worker};
+use crate::worker::{Lane, Tried, Worker};
 
 /// A connection to an endpoint, where it is counted, and what is written of it.
 pub(super) struct Connected {
@@ -39,8 +40,8 @@ pub(super) async fn connect(connection: &Connection, hello: Hello<'_>) -> Result
     let lane = &decision.lane;
     let mut tried = Tried::new();
     loop {
-        let upstream = decide::endpoint(worker, &lane.view, &tried, std::time::Instant::now());
-        match upstream.tcp(&worker.shared.tls, &lane.view.backend.identities).await {
+        let upstream = lane.view.endpoint(worker.draw(), &tried, std::time::Instant::now());
+        match upstream.tcp(&worker.shared.tls, Terms::from(&*lane.view.backend)).await {
             Ok(stream) => return Ok(connected(worker, lane, upstream, stream)),
             Err(failure) if tried.len() < decision.attempts() => {
                 tracing::debug!(%failure, "trying another endpoint");
@@ -75,7 +76,7 @@ fn line(worker: &Worker, endpoint: SocketAddr) -> Option<Box<Line>> {
 /// Passes a connection through to an address the mesh knows nothing of.
 pub(super) async fn outside(worker: &Rc<Worker>, dialled: SocketAddr, stream: TcpStream) -> Result<(), Failure> {
     let upstream = worker.upstream(dialled, Way::Plain);
-    let remote = upstream.tcp(&worker.shared.tls, &[]).await?;
+    let remote = upstream.tcp(&worker.shared.tls, Terms::default()).await?;
     let pod = &worker.shared.config.pod;
     let outside: Arc<str> = Arc::from("outside");
     let cells = worker.metrics.tcp(Labels {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tulle_core::codes::Reason;
 use tulle_core::identity::SpiffeId;
+use tulle_core::snapshot::Backend;
 
 use super::{Key, Way};
 use crate::error::Failure;
@@ -21,6 +22,21 @@ const CONNECT: Duration = Duration::from_millis(3500);
 /// Time for the handshake after that.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 
+/// What holds for a connection that is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms<'a> {
+    /// Who may answer; nobody is asked in plaintext.
+    pub(crate) expected: &'a [SpiffeId],
+    /// Limit for TCP and TLS together; `None`: [`CONNECT`] and [`HANDSHAKE`].
+    pub(crate) limit: Option<Duration>,
+}
+
+impl<'a> From<&'a Backend> for Terms<'a> {
+    fn from(backend: &'a Backend) -> Self {
+        Self { expected: &backend.identities, limit: backend.policy.connect_timeout }
+    }
+}
+
 /// An open connection and who answered.
 #[derive(Debug)]
 pub(crate) struct Dialled {
@@ -29,15 +45,16 @@ pub(crate) struct Dialled {
     pub(crate) peer: Option<SpiffeId>,
 }
 
-/// Opens a connection for `protocol`. `expected` is who may answer; it is not asked for plaintext. To be boxed where it is awaited: a
-/// handshake has kilobytes of state, which the future of every connection would carry.
+/// Opens a connection for `protocol`. To be boxed where it is awaited: a handshake has kilobytes of state, which the future of every
+/// connection would carry.
 pub(crate) async fn dial(
     context: &TlsContext,
     key: Key,
     protocol: MeshProtocol,
-    expected: &[SpiffeId],
+    terms: Terms<'_>,
 ) -> Result<Dialled, Failure> {
-    let stream = connect(key.address).await?;
+    let began = Instant::now();
+    let stream = connect(key.address, began + terms.limit.unwrap_or(CONNECT)).await?;
     if key.way != Way::Mesh {
         return Ok(Dialled { stream: Stream::Plain(stream), peer: None });
     }
@@ -46,16 +63,17 @@ pub(crate) async fn dial(
     })?;
     // An IP address as server name sends no SNI: nothing about the callee is readable on the wire.
     let name = ServerName::IpAddress(key.address.ip().into());
-    let handshake = timeout(HANDSHAKE, tls::connect(config, name, stream)).await;
+    let deadline = terms.limit.map_or_else(|| Instant::now() + HANDSHAKE, |limit| began + limit);
+    let handshake = timeout_at(deadline, tls::connect(config, name, stream)).await;
     let stream = flatten(handshake).map_err(|error| {
         Failure::new(Reason::HandshakeFailed, format!("mTLS handshake with {}: {error}", key.address))
     })?;
-    let peer = verify(stream.peer_certificates(), key.address, expected)?;
+    let peer = verify(stream.peer_certificates(), key.address, terms.expected)?;
     Ok(Dialled { stream: Stream::Tls(Box::new(stream)), peer: Some(peer) })
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
-    let stream = flatten(timeout(CONNECT, TcpStream::connect(address)).await)
+async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Failure> {
+    let stream = flatten(timeout_at(deadline, TcpStream::connect(address)).await)
         .map_err(|error| Failure::new(Reason::ConnectFailed, format!("connect to {address}: {error}")))?;
     tune(&stream);
     Ok(stream)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tulle_core::identity::SpiffeId;
 
-use super::dial::{Dialled, dial};
+use super::dial::{Dialled, Terms, dial};
 use super::{Upstream, Way};
 use crate::error::Failure;
 use crate::h1::Wire;
@@ -73,28 +73,28 @@ impl Upstream {
         self.key.way == Way::Mesh && self.load.in_flight() > ALONE
     }
 
-    /// A new HTTP/1 connection whose peer is one of `expected`, where [none is kept](Self::kept_h1).
-    pub(crate) async fn h1(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<H1Connection, Failure> {
+    /// A new HTTP/1 connection, where [none is kept](Self::kept_h1).
+    pub(crate) async fn h1(&self, tls: &TlsContext, terms: Terms<'_>) -> Result<H1Connection, Failure> {
         if self.is_shared() {
-            return match self.share(expected) {
+            return match self.share(terms.expected) {
                 Some(connection) => Ok(connection),
                 // Boxed: a handshake is rare and large.
-                None => Box::pin(self.open_shared(tls, expected)).await,
+                None => Box::pin(self.open_shared(tls, terms)).await,
             };
         }
         let _place = limits::wait(&self.waiting)?;
-        let Dialled { stream, peer } = Box::pin(dial(tls, self.key, MeshProtocol::H1, expected)).await?;
+        let Dialled { stream, peer } = Box::pin(dial(tls, self.key, MeshProtocol::H1, terms)).await?;
         Ok(H1Connection::new(stream, peer))
     }
 
     /// A share of a new common connection, unless others opened one meanwhile that has room.
-    async fn open_shared(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<H1Connection, Failure> {
+    async fn open_shared(&self, tls: &TlsContext, terms: Terms<'_>) -> Result<H1Connection, Failure> {
         let _place = limits::wait(&self.waiting)?;
         let _one_at_a_time = self.opening.lock().await;
-        if let Some(connection) = self.share(expected) {
+        if let Some(connection) = self.share(terms.expected) {
             return Ok(connection);
         }
-        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H1Shared, expected).await?;
+        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H1Shared, terms).await?;
         let Stream::Tls(stream) = stream else { return Ok(H1Connection::new(stream, peer)) };
         let opener = Opener::start(stream);
         let share = opener.open().expect("a new connection has room");
@@ -113,34 +113,31 @@ impl Upstream {
         })
     }
 
-    /// An HTTP/2 connection with room for one more request, whose peer is one of `expected`.
+    /// An HTTP/2 connection with room for one more request.
     pub(crate) async fn h2(
         self: &Rc<Self>,
         tls: &Arc<TlsContext>,
-        expected: &[SpiffeId],
+        terms: Terms<'_>,
     ) -> Result<Rc<H2Connection>, Failure> {
-        match self.shared_h2(expected) {
+        match self.shared_h2(terms.expected) {
             Some(connection) => Ok(connection),
             // Boxed: a handshake is rare and large, and every stream would have room for one.
-            None => Box::pin(self.open_h2(tls, expected)).await,
+            None => Box::pin(self.open_h2(tls, terms)).await,
         }
     }
 
     /// In a task of its own: a request that is given up meanwhile leaves the connection to the others that wait for it.
-    async fn open_h2(
-        self: &Rc<Self>,
-        tls: &Arc<TlsContext>,
-        expected: &[SpiffeId],
-    ) -> Result<Rc<H2Connection>, Failure> {
+    async fn open_h2(self: &Rc<Self>, tls: &Arc<TlsContext>, terms: Terms<'_>) -> Result<Rc<H2Connection>, Failure> {
         let _place = limits::wait(&self.waiting)?;
         let one_at_a_time = Arc::clone(&self.opening).lock_owned().await;
-        if let Some(connection) = self.shared_h2(expected) {
+        if let Some(connection) = self.shared_h2(terms.expected) {
             return Ok(connection);
         }
-        let (upstream, tls, expected) = (Rc::clone(self), Arc::clone(tls), expected.to_vec());
+        let (upstream, tls, expected) = (Rc::clone(self), Arc::clone(tls), terms.expected.to_vec());
+        let limit = terms.limit;
         let opening = tokio::task::spawn_local(async move {
             let _one_at_a_time = one_at_a_time;
-            upstream.dial_h2(&tls, &expected).await
+            upstream.dial_h2(&tls, Terms { expected: &expected, limit }).await
         });
         opening.await.unwrap_or_else(|error| {
             Err(Failure::new(
@@ -150,8 +147,8 @@ impl Upstream {
         })
     }
 
-    async fn dial_h2(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Rc<H2Connection>, Failure> {
-        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H2, expected).await?;
+    async fn dial_h2(&self, tls: &TlsContext, terms: Terms<'_>) -> Result<Rc<H2Connection>, Failure> {
+        let Dialled { stream, peer } = dial(tls, self.key, MeshProtocol::H2, terms).await?;
         let sender =
             http2::open(stream, self.key.way == Way::Mesh).await.map_err(|error| self.handshake_failed(&error))?;
         let connection = Rc::new(H2Connection { sender, peer });
@@ -162,9 +159,9 @@ impl Upstream {
     }
 
     /// A connection for bytes, never pooled.
-    pub(crate) async fn tcp(&self, tls: &TlsContext, expected: &[SpiffeId]) -> Result<Stream, Failure> {
+    pub(crate) async fn tcp(&self, tls: &TlsContext, terms: Terms<'_>) -> Result<Stream, Failure> {
         let _place = limits::wait(&self.waiting)?;
-        Box::pin(dial(tls, self.key, MeshProtocol::Tcp, expected)).await.map(|dialled| dialled.stream)
+        Box::pin(dial(tls, self.key, MeshProtocol::Tcp, terms)).await.map(|dialled| dialled.stream)
     }
 
     /// Takes back a connection whose answer was read to its end.

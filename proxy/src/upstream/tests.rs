@@ -3,13 +3,16 @@
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::spawn_local;
+use tulle_core::authz::PolicySet;
+use tulle_core::route::{Balance, RouteTable, TrafficPolicy};
+use tulle_core::snapshot::{Endpoint, Transport};
 
-use crate::testing::Mesh;
+use crate::testing::{CALLEE, Mesh, called, snapshot};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: web\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -178,4 +181,33 @@ async fn callers_that_give_up_while_the_application_is_dialled_leave_room_for_ot
         assert!(asked.await.unwrap().0, "a request was lost");
     }
     assert_eq!(connections(), 2, "none had to go elsewhere");
+}
+
+/// What becomes of requests while one of two endpoints lets nobody in, and in which time.
+async fn beside(address: SocketAddr, transport: Transport) -> Duration {
+    let gate = Rc::<Gate>::default();
+    gate.open.set(true);
+    let good = application(gate).await;
+    let mesh = Mesh::in_world(&[good], PolicySet::default(), |service, mut endpoints| {
+        endpoints.push(Endpoint { address, transport });
+        let policy = TrafficPolicy { balance: Balance::RoundRobin, connect_timeout: Some(Duration::from_millis(100)) };
+        snapshot(service, RouteTable::default(), called(service, endpoints, CALLEE, policy))
+    });
+    let began = Instant::now();
+    for _ in 0..4 {
+        assert!(ask(&mut TcpStream::connect(mesh.service).await.unwrap()).await.0, "a request was lost");
+    }
+    began.elapsed()
+}
+
+/// Two of four requests have their turn at it, and without a limit wait for 3 s each.
+#[tokio::test(flavor = "local")]
+async fn an_endpoint_that_does_not_open_a_connection_in_time_is_passed_over() {
+    let (listener, _waiting) = crowded().await;
+    let elapsed = beside(listener.local_addr().unwrap(), Transport::Plain).await;
+    assert!(elapsed >= Duration::from_millis(200) && elapsed < Duration::from_secs(3), "TCP: {elapsed:?}");
+    // The kernel accepts, and nobody says a word of TLS.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let elapsed = beside(listener.local_addr().unwrap(), Transport::Mesh).await;
+    assert!(elapsed >= Duration::from_millis(200) && elapsed < Duration::from_secs(3), "TLS: {elapsed:?}");
 }

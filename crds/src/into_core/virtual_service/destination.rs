@@ -54,5 +54,6 @@ pub(super) fn destination(written: &written::Destination, scope: &Scope<'_>) -> 
     let service = scope.destination(&written.host).at("host")?;
     let port = written.port.as_ref().map(|selector| port(selector.number).at("port.number")).transpose()?;
     let subset = written.subset.as_deref().map(|name| scope.subset(&service, name).at("subset")).transpose()?;
-    Ok(Destination { service, port, subset })
+    let (subset, policy) = subset.map_or((None, scope.policy()), |(subset, policy)| (Some(subset), policy));
+    Ok(Destination { service, port, subset, policy })
 }

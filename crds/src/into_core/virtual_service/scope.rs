@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use tulle_core::host::Host;
 use tulle_core::name::{Namespace, ServiceRef};
-use tulle_core::route::Subset;
+use tulle_core::route::{Subset, TrafficPolicy};
 
 use super::subsets::Subsets;
+use super::traffic_policy::{Given, traffic_policy};
 use crate::into_core::{Ctx, SpecError};
 use crate::virtual_service as written;
 
@@ -23,6 +24,7 @@ pub(super) struct Scope<'a> {
     /// Those of its hosts, where all of them are elsewhere.
     abroad: BTreeSet<&'a Namespace>,
     subsets: Subsets,
+    policy: Given,
 }
 
 impl<'a> Scope<'a> {
@@ -30,15 +32,16 @@ impl<'a> Scope<'a> {
         ctx: &'a Ctx,
         namespace: &'a Namespace,
         hosts: &'a [Host],
-        subsets: &[written::Subset],
+        spec: &written::VirtualServiceSpec,
     ) -> Result<Scope<'a>, SpecError> {
         let mut abroad: BTreeSet<_> = hosts.iter().map(Host::namespace).collect();
         if abroad.contains(namespace) {
             // Everybody calls the host that is its own, and nobody else's calls may be steered into a third namespace.
             abroad.clear();
         }
-        let mut scope = Scope { ctx, namespace, abroad, subsets: Subsets::default() };
-        scope.subsets = super::subsets::subsets(subsets, |host| scope.destination(host))?;
+        let policy = traffic_policy(spec.traffic_policy.as_ref())?;
+        let mut scope = Scope { ctx, namespace, abroad, subsets: Subsets::default(), policy };
+        scope.subsets = super::subsets::subsets(&spec.subsets, policy, |host| scope.destination(host))?;
         Ok(scope)
     }
 
@@ -56,8 +59,13 @@ impl<'a> Scope<'a> {
         self.ctx.own_service(host, self.namespace)
     }
 
-    /// The subset of a Service that a destination names.
-    pub(super) fn subset(&self, service: &ServiceRef, name: &str) -> Result<Arc<Subset>, SpecError> {
+    /// The subset of a Service that a destination names, and how calls to it are made.
+    pub(super) fn subset(&self, service: &ServiceRef, name: &str) -> Result<(Arc<Subset>, TrafficPolicy), SpecError> {
         self.subsets.find(service, name)
+    }
+
+    /// How calls to destinations are made that name no subset.
+    pub(super) fn policy(&self) -> TrafficPolicy {
+        self.policy.policy()
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tulle_core::codes::Code;
 use tulle_core::name::{ServiceRef, is_label};
-use tulle_core::route::Subset;
+use tulle_core::route::{Subset, TrafficPolicy};
 
 use super::condition::is_label_value;
+use super::traffic_policy::{Given, traffic_policy};
 use crate::into_core::error::{At, SpecError, each};
 use crate::into_core::value::nothing_else;
 use crate::labels::UNPUBLISHED_LABEL;
@@ -14,20 +15,30 @@ use crate::virtual_service as written;
 
 /// The subsets of one object.
 #[derive(Default)]
-pub(super) struct Subsets(Vec<(Option<ServiceRef>, Arc<Subset>)>);
+pub(super) struct Subsets(Vec<Entry>);
 
-/// Reads them; `host` says which service a name stands for.
+struct Entry {
+    /// `None`: a part of any service.
+    of: Option<ServiceRef>,
+    subset: Arc<Subset>,
+    policy: TrafficPolicy,
+}
+
+/// Reads them; `host` says which service a name stands for, `policy` how calls are made where a subset does not say.
 pub(super) fn subsets(
     list: &[written::Subset],
+    policy: Given,
     host: impl Fn(&str) -> Result<ServiceRef, SpecError>,
 ) -> Result<Subsets, SpecError> {
     let read = each("subsets", list, |entry| {
         let of = entry.host.as_deref().map(&host).transpose().at("host")?;
-        Ok((of, Arc::new(subset(entry)?)))
+        let policy = traffic_policy(entry.traffic_policy.as_ref())?.or(policy).policy();
+        Ok(Entry { of, subset: Arc::new(subset(entry)?), policy })
     })?;
-    for (index, (of, subset)) in read.iter().enumerate() {
-        if read[..index].iter().any(|(other, earlier)| other == of && earlier.name == subset.name) {
-            let reason = format!("{:?} is defined twice", &*subset.name);
+    for (index, entry) in read.iter().enumerate() {
+        let name = &entry.subset.name;
+        if read[..index].iter().any(|earlier| earlier.of == entry.of && earlier.subset.name == *name) {
+            let reason = format!("{name:?} is defined twice");
             return Err(SpecError::new(Code::DuplicateEntry, reason).under(format_args!("subsets[{index}].name")));
         }
     }
@@ -55,17 +66,19 @@ fn subset(written: &written::Subset) -> Result<Subset, SpecError> {
 }
 
 impl Subsets {
-    /// The subset of a service that a destination names. One defined for this service comes before one for any.
-    pub(super) fn find(&self, service: &ServiceRef, name: &str) -> Result<Arc<Subset>, SpecError> {
+    /// The subset of a service that a destination names, and how calls to it are made. One defined for this service comes before one
+    /// for any.
+    pub(super) fn find(&self, service: &ServiceRef, name: &str) -> Result<(Arc<Subset>, TrafficPolicy), SpecError> {
         let of = |host: Option<&ServiceRef>| {
-            self.0.iter().find(|(of, subset)| of.as_ref() == host && &*subset.name == name).map(|(_, subset)| subset)
+            self.0.iter().find(|entry| entry.of.as_ref() == host && &*entry.subset.name == name)
         };
-        of(Some(service)).or_else(|| of(None)).cloned().ok_or_else(|| self.unknown(service, name))
+        let found = of(Some(service)).or_else(|| of(None)).ok_or_else(|| self.unknown(service, name))?;
+        Ok((Arc::clone(&found.subset), found.policy))
     }
 
     fn unknown(&self, service: &ServiceRef, name: &str) -> SpecError {
         let mut known: Vec<&str> = Vec::new();
-        for (of, subset) in &self.0 {
+        for Entry { of, subset, .. } in &self.0 {
             if of.as_ref().is_none_or(|of| of == service) && !known.contains(&&*subset.name) {
                 known.push(&subset.name);
             }

@@ -8,7 +8,7 @@ use tulle_core::route::filter::headers::HeaderEdits;
 use tulle_core::route::filter::percent::Percent;
 use tulle_core::route::filter::redirect::{RedirectPath, RedirectPort};
 use tulle_core::route::filter::rewrite::Rewrite;
-use tulle_core::route::{Action, Mirror, Subset};
+use tulle_core::route::{Action, Balance, Mirror, Subset, TrafficPolicy};
 
 use super::*;
 use crate::into_core::tests::{http, refused, virtual_service};
@@ -516,7 +516,12 @@ fn every_field_of_retries_is_read() {
 #[test]
 fn mirrors_are_read_with_their_shares() {
     let mirror = |host: &str, port, value| {
-        let destination = Destination { service: ServiceRef::new("shop", host), port, subset: None };
+        let destination = Destination {
+            service: ServiceRef::new("shop", host),
+            port,
+            subset: None,
+            policy: TrafficPolicy::default(),
+        };
         Mirror { destination, share: percent(value) }
     };
     let rows = [
@@ -682,13 +687,96 @@ fn subsets_with_a_mistake() {
                  published; give the pod template a label of its own, such as version",
             ),
             (
-                first(json!({"name": "v1", "trafficPolicy": {"loadBalancer": {"simple": "RANDOM"}}})),
-                "TUL3002: spec.subsets[0].trafficPolicy: is not supported by this release; remove the field",
+                first(json!({"name": "v1", "trafficPolicy": {"loadBalancer": {"simple": "PASSTHROUGH"}}})),
+                "TUL3001: spec.subsets[0].trafficPolicy.loadBalancer.simple: \"PASSTHROUGH\" is no way to choose an endpoint \
+                 here; use LEAST_REQUEST, ROUND_ROBIN or RANDOM",
             ),
         ],
     );
     let finding = virtual_service(&with_subsets("v3")).unwrap_err().finding();
     assert_eq!((finding.kind.as_str(), finding.reason.as_str()), ("ResolvedRefs", "SubsetNotFound"));
+}
+
+/// A spec with this policy for all its destinations, and one for its subset `v1`.
+fn with_policies(all: &Value, v1: &Value) -> Value {
+    let mut spec = with_subsets("v1");
+    spec["trafficPolicy"] = all.clone();
+    spec["subsets"][0]["trafficPolicy"] = v1.clone();
+    spec["http"][0]["route"] = json!([
+        {"destination": {"host": "web"}, "weight": 1}, {"destination": {"host": "web", "subset": "v1"}, "weight": 1},
+    ]);
+    spec
+}
+
+#[test]
+fn a_field_of_a_subsets_policy_stands_in_place_of_the_objects() {
+    let balancer = |simple: &str| json!({"loadBalancer": {"simple": simple}});
+    let limit = |limit: &str| json!({"connectionPool": {"tcp": {"connectTimeout": limit}}});
+    let both = |simple: &str, limit: &str| {
+        json!({
+            "loadBalancer": {"simple": simple}, "connectionPool": {"tcp": {"connectTimeout": limit}},
+        })
+    };
+    let policy = |balance, milliseconds: u64| TrafficPolicy {
+        balance,
+        connect_timeout: Some(Duration::from_millis(milliseconds)).filter(|limit| !limit.is_zero()),
+    };
+    let default = policy(Balance::LeastRequest, 0);
+    let rows = [
+        (Value::Null, Value::Null, default, default),
+        (json!({}), json!({"loadBalancer": {}, "connectionPool": {"tcp": {}}}), default, default),
+        (balancer("LEAST_CONN"), balancer("UNSPECIFIED"), default, default),
+        (balancer("RANDOM"), Value::Null, policy(Balance::Random, 0), policy(Balance::Random, 0)),
+        (balancer("RANDOM"), limit("1.5s"), policy(Balance::Random, 0), policy(Balance::Random, 1500)),
+        (both("RANDOM", "1ms"), balancer("ROUND_ROBIN"), policy(Balance::Random, 1), policy(Balance::RoundRobin, 1)),
+        (both("RANDOM", "1ms"), json!({"loadBalancer": {}, "connectionPool": {}}), policy(Balance::Random, 1), default),
+    ];
+    for (all, v1, want, want_v1) in rows {
+        let parsed = virtual_service(&with_policies(&all, &v1)).unwrap();
+        let of_requests: Vec<_> = parsed.rules[0].destinations().map(|to| to.policy).collect();
+        // The mirror goes to a subset without a policy of its own.
+        assert_eq!(of_requests, [want, want_v1, want], "{all} {v1}");
+        let of_bytes: Vec<_> = parsed.bytes.rules().flat_map(|rule| rule.destinations()).map(|to| to.policy).collect();
+        assert_eq!(of_bytes, [want_v1, want_v1], "{all} {v1}");
+    }
+}
+
+#[test]
+fn policies_with_a_mistake() {
+    let row = |policy: Value, want| (with_policies(&policy, &Value::Null), want);
+    let limit = |limit: &str| json!({"connectionPool": {"tcp": {"connectTimeout": limit}}});
+    refused(
+        virtual_service,
+        &[
+            row(
+                json!({"outlierDetection": {"consecutive5xxErrors": 5}}),
+                "TUL3002: spec.trafficPolicy.outlierDetection: is not supported by this release; remove the field",
+            ),
+            row(
+                json!({"loadBalancer": {"consistentHash": {"useSourceIp": true}}}),
+                "TUL3002: spec.trafficPolicy.loadBalancer.consistentHash: is not supported by this release; remove the field",
+            ),
+            row(
+                json!({"connectionPool": {"http": {"maxRetries": 1}}}),
+                "TUL3002: spec.trafficPolicy.connectionPool.http: is not supported by this release; remove the field",
+            ),
+            row(
+                json!({"connectionPool": {"tcp": {"maxConnections": 1}}}),
+                "TUL3002: spec.trafficPolicy.connectionPool.tcp.maxConnections: is not supported by this release; \
+                 remove the field",
+            ),
+            row(
+                limit("0s"),
+                "TUL3001: spec.trafficPolicy.connectionPool.tcp.connectTimeout: is below 1ms, in which no connection opens; \
+                 give more, or remove it",
+            ),
+            row(
+                limit("soon"),
+                "TUL3001: spec.trafficPolicy.connectionPool.tcp.connectTimeout: \"soon\" is not a duration; \
+                 write numbers with units, such as 500ms, 10s or 1m30s",
+            ),
+        ],
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use tulle_core::name::Namespace;
-use tulle_core::route::Rule;
 use tulle_core::route::bytes::ByteRule;
+use tulle_core::route::{Balance, Rule};
 use tulle_core::snapshot::Transport;
 
 use super::super::object::{Kind, Scope};
@@ -271,6 +271,36 @@ fn bytes_and_mirrors_are_sent_to_subsets_too() {
     let bytes = &service_at(&built, WEB).port(80).unwrap().bytes;
     let to: Vec<_> = bytes.rules().flat_map(ByteRule::destinations).map(|to| shown(to)).collect();
     assert_eq!(to, [["web 1 10.0.0.2:8080"]]);
+}
+
+#[test]
+fn a_policy_is_for_the_destinations_of_its_object_and_for_all_that_a_split_makes_of_them() {
+    let mut store = shop();
+    let mut manifest = canary([1, 1, 0], 2);
+    let to = |subset: Option<&str>| json!({"destination": {"host": "web", "subset": subset}, "weight": 1});
+    manifest["spec"]["http"] = json!([{"route": [to(None), to(Some("v1")), to(Some("v2"))]}]);
+    manifest["spec"]["trafficPolicy"] = json!({"loadBalancer": {"simple": "ROUND_ROBIN"}});
+    manifest["spec"]["subsets"][1]["trafficPolicy"] = json!({"loadBalancer": {"simple": "RANDOM"}});
+    assert_eq!(apply(&mut store, Kind::VirtualService, manifest), []);
+    labelled(&mut store, &[("web-10-0-0-*", "v1"), ("web-10-0-0-1", "v2")], 2);
+    apply(&mut store, Kind::EndpointSlice, slice("web", &["10.0.0.1", "10.0.0.2"], 2));
+    let balances = |store: &Store| -> Vec<Vec<(Arc<str>, Balance)>> {
+        let built = first(store, &dialled(&[(WEB, "web")]));
+        let port = service_at(&built, WEB).port(80).unwrap();
+        let of = |to: &Arc<Destination>| {
+            let backends = to.backends.iter().flat_map(|split| split.entries().map(|(backend, _)| backend));
+            backends.map(|backend| (backend.label(), backend.policy.balance)).collect()
+        };
+        port.routes.rules[0].destinations().chain([&port.direct]).map(of).collect()
+    };
+    let own = |name: &str, balance| vec![(Arc::from(name), balance)];
+    let subsets = [own("web/v1", Balance::RoundRobin), own("web/v2", Balance::Random)];
+    let [v1, v2] = subsets;
+    let (routed, direct) = (own("web", Balance::RoundRobin), own("web", Balance::LeastRequest));
+    assert_eq!(balances(&store), [routed, v1.clone(), v2.clone(), direct]);
+    apply(&mut store, Kind::TrafficSplit, split("canary", "web", &[("web-old", 1), ("web-new", 1)], 2));
+    let both = |balance| [own("web-old", balance), own("web-new", balance)].concat();
+    assert_eq!(balances(&store), [both(Balance::RoundRobin), v1, v2, both(Balance::LeastRequest)]);
 }
 
 /// What is the same keeps its pointer, and with it its connections and counters, whatever happens to the other subset.

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use tulle_core::name::ServiceRef;
+use tulle_core::route::TrafficPolicy;
 use tulle_core::split::Weight;
 
 use crate::into_core::tests::{refused, virtual_service};
@@ -66,7 +67,12 @@ fn rules_for_bytes_are_read() {
     assert_eq!(to, [("web-v2", Some(8443), 90), ("web-v3", None, 10), ("web-v4", None, 0)]);
     let [rule] = table.tcp.as_slice() else { panic!("{:?}", table.tcp) };
     assert_eq!((&*rule.name, rule.matches.len()), ("VirtualService shop/web tcp[0]", 0));
-    let web = Destination { service: ServiceRef::new("shop", "web"), port: None, subset: None };
+    let web = Destination {
+        service: ServiceRef::new("shop", "web"),
+        port: None,
+        subset: None,
+        policy: TrafficPolicy::default(),
+    };
     assert_eq!(rule.to.as_ref().unwrap().entries().collect::<Vec<_>>(), [(&web, Weight(1))]);
 }
 
