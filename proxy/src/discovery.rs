@@ -23,6 +23,8 @@ mod labels;
 mod lookup;
 mod needs;
 mod object;
+#[cfg(feature = "parsers")]
+pub(crate) mod parsers;
 mod plan;
 mod policies;
 mod reach;

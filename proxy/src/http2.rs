@@ -20,6 +20,8 @@ mod head;
 mod keepalive;
 mod meter;
 mod outbox;
+#[cfg(feature = "parsers")]
+pub(crate) mod parsers;
 mod stream;
 #[cfg(test)]
 mod testing;

@@ -4,8 +4,10 @@
 
 use rustls_pki_types::CertificateDer;
 
+pub use crate::discovery::parsers::{Cluster, Reached};
 pub use crate::h1::parsers::{Asked, Dechunker, Framed, Request, Response, request, response};
 use crate::http::sniff::{Guess, guess};
+pub use crate::http2::parsers::{Call, call};
 pub use crate::mux::parsers::Shared;
 use crate::tls::{Hello, mesh_hello, peer_identity, server_name};
 
