@@ -1,4 +1,5 @@
-//! Weights move traffic, and nothing is lost on the way.
+//! Weights move traffic, and nothing is lost on the way: those of a TrafficSplit between Services, and those of a VirtualService between
+//! subsets of one, which needs no Service for each version.
 //!
 //! Fails when: a weight is ignored or rounded away, weight 0 still receives requests, an edit drops a connection, or a
 //! request is repeated behind the caller's back.
@@ -6,6 +7,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 use tulle_e2e::app::App;
 use tulle_e2e::load::{Counters, Load};
 use tulle_e2e::{shares, wait};
@@ -28,8 +30,28 @@ pub(crate) fn run(context: &Context) -> Result<()> {
         context.split(weights)?;
         step(&load, weights).with_context(|| format!("at weights {weights:?}"))?;
     }
+    // The split stays at 100 % of v2: rules that name subsets are not subject to it.
+    for weights in [[100, 0], [90, 10], [0, 100]] {
+        subsets(context, weights)?;
+        step(&load, weights).with_context(|| format!("at weights {weights:?} of subsets"))?;
+    }
     let verdict = context.settle(&load, "role=checkout")?;
-    ensure(verdict.ok > 4 * REQUESTS, || format!("only {} requests were answered", verdict.ok))
+    ensure(verdict.ok > 7 * REQUESTS, || format!("only {} requests were answered", verdict.ok))
+}
+
+/// Sends to the versions of `checkout` by a label of their pods.
+fn subsets(context: &Context, [v1, v2]: [i64; 2]) -> Result<()> {
+    let to =
+        |subset: &str, weight: i64| json!({"destination": {"host": "checkout", "subset": subset}, "weight": weight});
+    context.apply(&json!({
+        "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService", "metadata": {"name": "checkout"},
+        "spec": {
+            "hosts": ["checkout"],
+            "subsets": [{"name": "stable", "labels": {"app": "v1"}}, {"name": "canary", "labels": {"app": "v2"}}],
+            "trafficPolicy": {"connectionPool": {"tcp": {"connectTimeout": "2s"}}},
+            "http": [{"route": [to("stable", v1), to("canary", v2)]}],
+        },
+    }))
 }
 
 fn step(load: &Load, weights: [i64; 2]) -> Result<()> {

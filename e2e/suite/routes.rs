@@ -1,8 +1,10 @@
 //! A VirtualService chooses where a request goes: by header, by path, in order; a split on the chosen host applies after it. A Service
-//! that is an alias (ExternalName) leads to the Service that it stands for, by its rules and over mutual TLS.
+//! that is an alias (ExternalName) leads to the Service that it stands for, by its rules and over mutual TLS. Rules for all Services of a
+//! namespace hold where none names one.
 //!
 //! Fails when a match is ignored, rules are taken out of order, a path is judged in another form than it is forwarded in,
-//! a request that no rule names is served, a rule's timeout does not end the wait, or a call by an alias goes past the mesh.
+//! a request that no rule names is served, a rule's timeout does not end the wait, a call by an alias goes past the mesh, or a
+//! wildcard comes before a name.
 
 pub(crate) mod bytes;
 pub(crate) mod delegates;
@@ -43,7 +45,25 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     let late = ask(context, &["http://checkout/slow"])?;
     let told = late.header("tulle-error").unwrap_or_default();
     ensure(late.status == 504 && told.starts_with("timeout; code=TUL2004"), || format!("not timed out: {late:?}"))?;
-    by_alias(context)
+    by_alias(context)?;
+    for_all(context)
+}
+
+/// One object for all Services of the namespace answers for `slow`, which no object names, and not for `checkout`.
+fn for_all(context: &Context) -> Result<()> {
+    context.apply(&json!({
+        "apiVersion": "tulle.dev/v1alpha1", "kind": "VirtualService", "metadata": {"name": "all"},
+        "spec": {"hosts": ["*"], "http": [
+            {"match": [{"uri": {"exact": "/all"}}], "directResponse": {"status": 418, "body": {"string": "all"}}},
+        ]},
+    }))?;
+    wait::until(SOON, "the rule for all to answer", || {
+        let seen = ask(context, &["http://slow/all"])?;
+        Ok((seen.status == 418 && seen.body.contains("all")).then_some(()))
+    })?;
+    let named = ask(context, &["http://checkout/all"])?;
+    let told = named.header("tulle-error").unwrap_or_default();
+    ensure(told.starts_with("no-route; code=TUL2001"), || format!("a rule for all answers for a named one: {named:?}"))
 }
 
 /// The name in the request is the alias; what is dialled is the Service, and so are rules and identity.

@@ -65,7 +65,35 @@ fn without_webhook(context: &Context) -> Result<()> {
             named_in_status(context, &mistake)?;
         }
     }
-    Ok(())
+    isolated(context)
+}
+
+/// A rule that only the parser finds wrong answers for what it fits, the one after it serves, and the status names it.
+fn isolated(context: &Context) -> Result<()> {
+    let to_v2 = json!([{"destination": {"host": "checkout-v2"}}]);
+    let retries = json!({"attempts": 1, "retryOn": "monday"});
+    let wrong = json!({"match": [{"uri": {"prefix": "/wrong"}}], "route": to_v2, "retries": retries});
+    let rules = json!({"hosts": ["checkout-v2"], "http": [wrong, {"route": to_v2}]});
+    context.apply(&of_virtual_service("isolated", rules))?;
+    wait::until(SOON, "the rule to be isolated", || {
+        let answer = context.fetch_one("web", &["http://checkout-v2/wrong"])?;
+        let told = answer.header("tulle-error").unwrap_or_default();
+        Ok((answer.status == 500 && told.starts_with("invalid-rule; code=TUL2020")).then_some(()))
+    })?;
+    let right = context.fetch_one("web", &["http://checkout-v2/right"])?;
+    ensure(right.status == 200 && right.body.contains("\"v2\""), || {
+        format!("the other rule does not serve: {right:?}")
+    })?;
+    wait::until(SOON, "the status to name the isolated rule", || {
+        let object = context.kubectl().get("virtualservices.tulle.dev/isolated")?;
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let named = |condition: &Value| {
+            condition["type"] == "PartiallyInvalid"
+                && condition["status"] == "True"
+                && condition["message"].as_str().is_some_and(|text| text.contains("spec.http[0].retries.retryOn"))
+        };
+        Ok(conditions.iter().any(named).then_some(()))
+    })
 }
 
 fn named_in_status(context: &Context, mistake: &Mistake) -> Result<()> {
@@ -133,6 +161,7 @@ fn mistakes() -> Vec<Mistake> {
         },
     ];
     mistakes.extend(about_connections());
+    mistakes.extend(about_calls());
     mistakes
 }
 
@@ -180,6 +209,34 @@ fn about_connections() -> [Mistake; 5] {
             field: "TUL3001: spec.tcp[0].match[0].destinationSubnets[0]: \"10.0.0.0/33\" is neither a network nor an address; \
                     write 10.0.0.0/8, fd00::/8 or 10.0.0.1",
             by_schema: false,
+        },
+    ]
+}
+
+/// Of `trafficPolicy`.
+fn about_calls() -> [Mistake; 3] {
+    let object = |name: &str, policy: Value| {
+        let to_v2 = json!([{"destination": {"host": "checkout-v2"}}]);
+        of_virtual_service(name, json!({"hosts": ["checkout"], "trafficPolicy": policy, "http": [{"route": to_v2}]}))
+    };
+    [
+        Mistake {
+            what: "a policy that this release does not act on",
+            object: object("ejecting", json!({"outlierDetection": {"consecutive5xxErrors": 5}})),
+            field: "TUL3002: outlierDetection is not supported by this release; remove it",
+            by_schema: true,
+        },
+        Mistake {
+            what: "a balancer that does not balance",
+            object: object("passing", json!({"loadBalancer": {"simple": "PASSTHROUGH"}})),
+            field: "spec.trafficPolicy.loadBalancer.simple",
+            by_schema: true,
+        },
+        Mistake {
+            what: "no time for connections",
+            object: object("hasty", json!({"connectionPool": {"tcp": {"connectTimeout": "0.5ms"}}})),
+            field: "TUL3001: is below 1ms, in which no connection opens; give more, or remove it",
+            by_schema: true,
         },
     ]
 }
