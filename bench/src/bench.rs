@@ -73,14 +73,27 @@ impl Bench<'_> {
         let idle = if self.choice.extras.contains(&Extra::Idle) { self.idle(&mut targets)? } else { Vec::new() };
         let mut windows = self.rounds(&targets)?;
         drop(targets);
-        let held = if self.choice.extras.contains(&Extra::Connections) { self.connections()? } else { Vec::new() };
-        if self.choice.extras.contains(&Extra::Workers) {
-            windows.extend(self.workers()?);
-        }
+        let held = self.extra(Extra::Connections, Self::connections)?;
+        windows.extend(self.extra(Extra::Workers, Self::workers)?);
         let conditions = conditions::read(self.choice, self.placement, self.tools, begun.elapsed());
         let targets = self.choice.recipes.iter().map(|recipe| recipe.name()).collect();
         let faults = std::mem::take(&mut self.faults);
         Ok(Results { conditions, targets, windows, idle, held, faults })
+    }
+
+    /// What was found of an extra, if it was chosen. One that fails is a fault: what took half an hour before it must not be lost.
+    fn extra<T>(&mut self, extra: Extra, find: impl FnOnce(&mut Self) -> Result<Vec<T>>) -> Result<Vec<T>> {
+        if !self.choice.extras.contains(&extra) {
+            return Ok(Vec::new());
+        }
+        let found = find(self);
+        interrupt::check()?;
+        Ok(found.unwrap_or_else(|error| {
+            let fault = format!("{}: {error:#}", extra.name());
+            report::progress(&format!("   FAILED  {fault}"));
+            self.faults.push(fault);
+            Vec::new()
+        }))
     }
 
     /// Starts a target whose sidecars are made for `connections`.

@@ -17,8 +17,10 @@ use crate::site::Placement;
 use crate::targets::{Recipe, peers};
 use crate::tools::Tools;
 
-/// Files and sockets a program may have open: 10,000 connections are two for each in a sidecar.
+/// Files and sockets a program may have open: 10,000 connections are [`FILES_PER_CONNECTION`] for each in a sidecar.
 const OPEN_FILES: u64 = 65_536;
+/// What a sidecar of ours sets aside for each connection of one direction (`proxy/src/limits.rs`); others need two.
+const FILES_PER_CONNECTION: u64 = 4;
 /// Of them, those that are no connections.
 const OTHER_FILES: u64 = 1000;
 /// Rounds of a full run.
@@ -71,7 +73,7 @@ pub(crate) enum Extra {
 impl Extra {
     const ALL: [Self; 3] = [Self::Idle, Self::Connections, Self::Workers];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Idle => "idle",
             Self::Connections => "connections",
@@ -120,7 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     report::write(&results, arguments.report.as_deref())?;
     match results.faults.len() {
         0 => Ok(()),
-        count => bail!("{count} windows had wrong answers and are left out of the figures; the report names them"),
+        count => bail!("{count} measurements failed and are left out of the figures; the report names them"),
     }
 }
 
@@ -156,7 +158,8 @@ fn raise_open_files() -> Result<u32> {
             .context("cannot raise the limit of open files")?;
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(OPEN_FILES);
-    u32::try_from(files.saturating_sub(OTHER_FILES) / 2).context("a limit of open files beyond all bounds")
+    u32::try_from(files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION)
+        .context("a limit of open files beyond all bounds")
 }
 
 /// Those of `all` that `names` names; all where it is empty.

@@ -70,7 +70,7 @@ pub(super) fn write(results: &Results) -> String {
     idle(&mut text, results);
     held(&mut text, results);
     if !results.faults.is_empty() {
-        let _ = writeln!(text, "\n## Left out for wrong answers\n- {}", results.faults.join("\n- "));
+        let _ = writeln!(text, "\n## Left out, for wrong answers or for none\n- {}", results.faults.join("\n- "));
     }
     text
 }
