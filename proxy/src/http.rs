@@ -2,6 +2,9 @@
 
 pub(crate) mod sniff;
 
+/// Interim responses to one request that are passed on (RFC 9110 §15.2): one for each percent. Each costs a write, and its server nothing.
+pub(crate) const INTERIM_MAX: u16 = 128;
+
 /// Which HTTP a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {

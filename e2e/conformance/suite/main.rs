@@ -10,6 +10,7 @@ mod grpc_interop;
 mod h2spec;
 mod hostile;
 mod hostile_http1;
+mod hostile_server;
 mod matrix;
 mod sni;
 mod subsets;
@@ -35,6 +36,7 @@ const TESTS: &[Test] = &[
     Test { name: "h2spec", run: h2spec::run },
     Test { name: "hostile", run: hostile::run },
     Test { name: "hostile-http1", run: hostile_http1::run },
+    Test { name: "hostile-server", run: hostile_server::run },
     Test { name: "grpc-interop", run: grpc_interop::run },
 ];
 

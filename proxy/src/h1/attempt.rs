@@ -14,10 +14,13 @@ use super::relay::SKIPPED_BYTES_MAX;
 use super::wire::Wire;
 use super::write::{self, Manner};
 use crate::buffer::Buffer;
+use crate::http::INTERIM_MAX;
 use crate::mirror::{Copies, Whole};
 
 /// Bytes of interim responses to one request. A server that counts its progress in them sends some dozen bytes at a time.
 const INTERIM_BYTES_MAX: usize = 64 * 1024;
+/// What each counts at least, for what passing it on costs: so there are at most [`INTERIM_MAX`].
+const INTERIM_BYTES_MIN: usize = INTERIM_BYTES_MAX / INTERIM_MAX as usize;
 /// Most a caller may send ahead of its answer (pipelined requests) before it is not read any more.
 const AHEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -195,8 +198,9 @@ impl<'a> Exchange<'a> {
 
     /// Accepts a 1xx to be passed on (RFC 9110 §15.2), within bounds; a caller of HTTP/1.0 knows none.
     fn take_interim(&mut self) -> Result<(), BadMessage> {
-        let left = self.interim_left.checked_sub(self.answer.len());
-        self.interim_left = left.ok_or(BadMessage::new("interim responses are longer than 64 KiB"))?;
+        let left = self.interim_left.checked_sub(self.answer.len().max(INTERIM_BYTES_MIN));
+        self.interim_left =
+            left.ok_or(BadMessage::new("there are more than 128 interim responses, or 64 KiB of them"))?;
         if self.facts.old {
             self.answer.clear();
         }

@@ -14,6 +14,7 @@ use http::Response;
 use super::client::Sender;
 use super::flow::{Flow, Stop};
 use super::head::Head;
+use crate::http::INTERIM_MAX;
 use crate::mirror::{Copies, Whole};
 
 /// A request being served: the caller's stream and the message on its way to an upstream.
@@ -24,6 +25,8 @@ pub(crate) struct Exchange {
     pub(super) respond: SendResponse<Bytes>,
     /// Who gets a copy of the request.
     pub(super) copies: Option<Box<Copies>>,
+    /// Interim responses that were passed on.
+    pub(super) interim: u16,
 }
 
 /// An answer that has begun.
@@ -66,7 +69,7 @@ impl AttemptError {
 
     /// Whether the connection as a whole failed: then this request may merely have been on one that its peer had closed.
     pub(crate) fn lost_connection(&self) -> bool {
-        matches!(self, Self::Upstream { error, .. } if !error.is_reset())
+        matches!(self, Self::Upstream { error, .. } if error.is_io() || error.is_go_away())
     }
 
     fn answering(error: h2::Error) -> Self {
@@ -150,7 +153,12 @@ impl Exchange {
     ) -> Poll<Result<Response<RecvStream>, h2::Error>> {
         loop {
             match answer.poll_informational(cx) {
+                // Each is kept until the caller takes it.
+                Poll::Ready(Some(Ok(_))) if self.interim == INTERIM_MAX => {
+                    return Poll::Ready(Err(Reason::ENHANCE_YOUR_CALM.into()));
+                }
                 Poll::Ready(Some(Ok(interim))) => {
+                    self.interim += 1;
                     // A caller that went away is noticed elsewhere.
                     let _ = self.respond.send_informational(interim);
                 }

@@ -21,6 +21,8 @@ const DRIBBLE_BYTES: usize = 16;
 
 /// Earned by a request or an answer: it may need window updates, a PING for the round trip, a priority, a reset.
 const HEAD_EARNS: u32 = 4;
+/// Earned by a request that we send, for itself and its answer: what a server says without being asked earns nothing.
+const ASKED_EARNS: u32 = 8;
 /// Earned by a DATA frame that we send: two window updates and a PING.
 const SENT_DATA_EARNS: u32 = 4;
 
@@ -39,6 +41,8 @@ pub(super) struct Meter {
     sent: Walk,
     spare: u32,
     since: Instant,
+    /// Whether the peer is who asks.
+    asks: bool,
 }
 
 /// Where in a sequence of frames we are.
@@ -67,14 +71,20 @@ pub(super) struct Flood;
 impl Meter {
     /// For the connection of a caller, which begins with the preface.
     pub(super) fn of_caller() -> Self {
-        let mut meter = Self::of_upstream();
+        let mut meter = Self::new(true);
         meter.received.payload = PREFACE_BYTES;
         meter
     }
 
     /// For a connection that we opened.
     pub(super) fn of_upstream() -> Self {
-        Self { received: Walk::new(), sent: Walk::new(), spare: SPARE_FIRST, since: Instant::now() }
+        let mut meter = Self::new(false);
+        meter.sent.payload = PREFACE_BYTES;
+        meter
+    }
+
+    fn new(asks: bool) -> Self {
+        Self { received: Walk::new(), sent: Walk::new(), spare: SPARE_FIRST, since: Instant::now(), asks }
     }
 
     /// Judges received bytes and takes out frames that h2 need not see; the length of what is left.
@@ -123,7 +133,7 @@ impl Meter {
             let (count, frame) = self.sent.gather(bytes);
             bytes = &bytes[count..];
             match frame {
-                Some(Frame { kind: HEADERS, .. }) => self.earn(HEAD_EARNS),
+                Some(Frame { kind: HEADERS, .. }) => self.earn(if self.asks { HEAD_EARNS } else { ASKED_EARNS }),
                 Some(Frame { kind: DATA, length, .. }) if length >= DRIBBLE_BYTES => self.earn(SENT_DATA_EARNS),
                 _ => {}
             }
@@ -132,7 +142,7 @@ impl Meter {
 
     fn judge(&mut self, frame: Frame) -> Result<(), Flood> {
         match frame.kind {
-            HEADERS => self.earn(HEAD_EARNS),
+            HEADERS if self.asks => self.earn(HEAD_EARNS),
             DATA if frame.length > 0 || frame.flags & END_STREAM != 0 => self.earn(1),
             _ => return self.spend(),
         }
@@ -202,6 +212,13 @@ mod tests {
         Some(bytes)
     }
 
+    /// A caller that has begun.
+    fn caller() -> Meter {
+        let mut meter = Meter::of_caller();
+        received(&mut meter, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        meter
+    }
+
     #[test]
     fn empty_data_is_taken_out_wherever_reads_end() {
         let kept = [frame(HEADERS, 4, b"head"), frame(DATA, 0, b"one"), frame(DATA, 0, b"two"), frame(DATA, 1, b"")];
@@ -220,14 +237,13 @@ mod tests {
 
     #[test]
     fn what_moves_nothing_ends_and_what_moves_messages_does_not() {
-        for kind in [2, 3, 4, 6, 8, 9, 0xfa] {
+        for kind in [1, 2, 3, 4, 6, 8, 9, 0xfa] {
             let mut meter = Meter::of_upstream();
             let idle = frame(kind, 0, b"12345678");
             let passed = (0..10_000).take_while(|_| received(&mut meter, &idle).is_some()).count();
             assert_eq!(passed, SPARE_FIRST as usize, "type {kind}");
         }
-        let mut meter = Meter::of_caller();
-        received(&mut meter, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        let mut meter = caller();
         let (update, ping) = (frame(8, 0, b"1234"), frame(6, 0, b"12345678"));
         for _ in 0..100_000 {
             meter.send(&frame(DATA, 0, &[7; 100]));
@@ -239,8 +255,21 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_opens_by_the_byte_earns_nothing() {
+    fn answers_that_were_asked_for_are_paid_for_by_the_requests() {
         let mut meter = Meter::of_upstream();
+        meter.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let (head, update, ping) = (frame(HEADERS, 4, b"head"), frame(8, 0, b"1234"), frame(6, 0, b"12345678"));
+        // A head, trailers, and what else a server may say.
+        let answer = [&head[..], &frame(DATA, 0, b"one"), &update, &update, &ping, &head].concat();
+        for _ in 0..100_000 {
+            meter.send(&frame(HEADERS, 5, b"head"));
+            received(&mut meter, &answer).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_window_that_opens_by_the_byte_earns_nothing() {
+        let mut meter = caller();
         let endured = (0..10_000).take_while(|_| {
             meter.send(&frame(DATA, 0, b"x"));
             received(&mut meter, &frame(8, 0, b"1234")).is_some()

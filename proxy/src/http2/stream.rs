@@ -99,7 +99,7 @@ pub(super) fn serve<R: Role>(
     let (parts, body) = request.into_parts();
     let head = Head::new(parts);
     let arrival = Arrival::now(Version::H2, head.is_grpc());
-    let mut exchange = Exchange { head, request: Flow::request(body), respond, copies: None };
+    let mut exchange = Exchange { head, request: Flow::request(body), respond, copies: None, interim: 0 };
     async move {
         let trace = role.trace(&exchange.head);
         let mut record = role.record(&exchange.head, arrival, trace.as_ref());

@@ -344,6 +344,24 @@ async fn interim_answers_are_passed_on() {
 }
 
 #[tokio::test]
+async fn interim_answers_without_end_are_cut_off() {
+    let app = application(|_, mut respond| async move {
+        for _ in 0..300 {
+            let _ = respond.send_informational(Response::builder().status(102).body(()).unwrap());
+        }
+        let _ = respond.send_response(ok(), true);
+    });
+    let mesh = Mesh::new(&[app.await], None);
+    let (mut answer, _to) = Caller::new(mesh.service).await.call().await;
+    let mut interim = 0;
+    while let Some(Ok(_)) = soon(std::future::poll_fn(|cx| answer.poll_informational(cx))).await {
+        interim += 1;
+    }
+    assert_eq!(interim, 128);
+    assert_eq!(soon(answer).await.unwrap().headers()["grpc-status"], "14");
+}
+
+#[tokio::test]
 async fn what_belongs_to_one_connection_and_tunnels_are_refused() {
     let mesh = Mesh::new(&[application(echo).await], None);
     let mut caller = Caller::new(mesh.service).await;

@@ -53,6 +53,29 @@ async fn interim_answers_are_passed_on_as_they_come() {
 }
 
 #[tokio::test]
+async fn interim_answers_without_end_are_cut_off() {
+    let app = application(|mut end: End| async move {
+        end.head().await;
+        for _ in 0..300 {
+            end.send("HTTP/1.1 102 Processing\r\n\r\n").await;
+        }
+        end.send(ok("late")).await;
+    });
+    let mesh = Mesh::new(&[app.await], None);
+    let mut caller = End::dial(mesh.service).await;
+    caller.send("GET / HTTP/1.1\r\nHost: web\r\n\r\n").await;
+    let mut interim = 0;
+    let last = loop {
+        match caller.head().await {
+            head if head.starts_with("HTTP/1.1 102 ") => interim += 1,
+            head => break head,
+        }
+    };
+    assert!(last.starts_with("HTTP/1.1 502 "), "{last}");
+    assert_eq!(interim, 128);
+}
+
+#[tokio::test]
 async fn callers_of_http_1_0_get_no_interim_answers_and_no_chunks() {
     let app = application(|mut end: End| async move {
         while let Some(head) = end.next_head().await {

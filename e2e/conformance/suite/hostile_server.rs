@@ -1,0 +1,210 @@
+//! A hostile server does harm to nobody but its own callers: heads, trailers, chunks and interim answers without end, floods of frames, and
+//! answers that nobody asked for.
+//!
+//! Fails when: what has no end is endured, what it costs the caller's sidecar is more than ten times what it costs the server, memory grows
+//! beyond what so many connections may hold, a caller gets another's answer or waits without end, or a caller of another server
+//! loses a request.
+
+mod answers;
+mod server;
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use tulle_conformance::frames::{END_STREAM, Frame, Frames, GOAWAY, PREFACE, RST_STREAM, headers, request, settings};
+use tulle_conformance::{Context, Plan, Pod};
+use tulle_e2e::http::{self, Machine, Request};
+use tulle_e2e::rooms::process;
+
+use answers::{ATTACKS, Attack, Outcome, Version};
+use server::{Says, Server};
+
+const GOOD: u16 = 8080;
+const H1: u16 = 8081;
+const H2: u16 = 8082;
+/// How long each attack lasts.
+const DURATION: Duration = Duration::from_millis(500);
+/// Longest wait of a caller for the end of its request.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait of a caller of the other server, beside an attacker that may have one of two CPUs.
+const SLOWEST: Duration = Duration::from_secs(3);
+/// Between requests to the other server.
+const BESIDE: Duration = Duration::from_millis(20);
+/// CPU time of the sidecar for each of the server's.
+const AMPLIFICATION_MAX: f64 = 10.0;
+/// Four times what one connection may hold, in KiB: a window of HTTP/2 (`CONNECTION_WINDOW_BYTES` of the proxy).
+const GROWTH_KIB_MAX: u64 = 4 * 4 * 1024;
+/// Requests whose answers must be their own; in the long form 100,000.
+const TAGGED: u32 = 2_000;
+
+pub(crate) fn run(context: &Context<'_>) -> Result<()> {
+    let plan =
+        Plan::new().meshed("client").meshed("good").unmeshed("evil").service("good", "good", &[(GOOD, Some("http"))]);
+    let site = context.site(&plan.service("evil", "evil", &[(H1, Some("http")), (H2, Some("kubernetes.io/h2c"))]))?;
+    let (client, evil) = (site.pod("client")?, site.pod("evil")?);
+    let mut serve = Command::new(context.app());
+    serve.args(["serve", "--port", &GOOD.to_string()]);
+    site.pod("good")?.serve("app", serve, GOOD)?;
+    let servers = [(Version::H1, H1), (Version::H2, H2)]
+        .map(|(version, port)| anyhow::Ok((version, Server::start(evil, port)?, site.service("evil", port)?)));
+    let good = site.service("good", GOOD)?;
+    // Nanoseconds a second.
+    let sidecar = client.sidecar_pid()?;
+    let alone = || {
+        beside(client, good, || {
+            std::thread::sleep(DURATION);
+            Ok(())
+        })
+    };
+    alone()?;
+    let before = process::cpu_ns(&[sidecar]);
+    alone()?;
+    let beside_ns = (process::cpu_ns(&[sidecar]) - before) as f64 / DURATION.as_secs_f64();
+    let mut broken = Vec::new();
+    for server in servers {
+        let (version, server, address) = server?;
+        for attack in ATTACKS.iter().filter(|attack| attack.version == version) {
+            let found = attacked(client, (&server, address), attack, (good, beside_ns));
+            broken.extend(found.with_context(|| format!("{version:?}, {}", attack.name))?);
+        }
+        if version == Version::H1 {
+            server.say(Says::Tags);
+            let requests = if context.is_long() { 100_000 } else { TAGGED };
+            tagged(client, address, requests)?;
+        }
+        server.stop()?;
+    }
+    ensure!(broken.is_empty(), "{}", broken.join("\n"));
+    Ok(())
+}
+
+/// Calls the server for a while; what is not as it should be.
+fn attacked(
+    client: &Pod,
+    (server, address): (&Server, SocketAddr),
+    attack: &'static Attack,
+    (good, beside_ns): (SocketAddr, f64),
+) -> Result<Vec<String>> {
+    server.say(Says::Attack(attack));
+    let sidecar = client.sidecar_pid()?;
+    let before = (process::cpu_ns(&[sidecar]), process::memory(&[sidecar]).resident);
+    let start = Instant::now();
+    let (calls, slowest) = beside(client, good, || {
+        client.run(|| {
+            let (start, mut calls) = (Instant::now(), 0_u32);
+            while start.elapsed() < DURATION {
+                match attack.version {
+                    Version::H1 => one_h1(address)?,
+                    Version::H2 => one_h2(address)?,
+                }
+                calls += 1;
+            }
+            Ok(calls)
+        })
+    })?;
+    // Without what the other server's callers cost in that time.
+    let beside_ns = beside_ns * start.elapsed().as_secs_f64();
+    let cpu_ns = ((process::cpu_ns(&[sidecar]) - before.0) as f64 - beside_ns).max(0.0);
+    let growth = process::memory(&[sidecar]).resident.saturating_sub(before.1);
+    let spent = server.spent();
+    let amplification = cpu_ns / spent.ns.max(1) as f64;
+    eprintln!(
+        "  {:?}, {}: {calls} calls, {} of {} connections ended, CPU us a call {} : {} ({amplification:.1}), +{growth} KiB",
+        attack.version,
+        attack.name,
+        spent.ended,
+        spent.connections,
+        spent.ns / u64::from(calls.max(1)) / 1000,
+        cpu_ns as u64 / u64::from(calls.max(1)) / 1000,
+    );
+    let checks = [
+        (slowest < SLOWEST, format!("a caller of the other server waited {slowest:?}")),
+        (amplification <= AMPLIFICATION_MAX, format!("amplified {amplification:.1} times")),
+        (growth <= GROWTH_KIB_MAX, format!("memory grew by {growth} KiB")),
+        (attack.outcome == Outcome::Endure || spent.ended > 0, "was endured".to_owned()),
+    ];
+    let failed = checks.into_iter().filter(|(holds, _)| !holds);
+    Ok(failed.map(|(_, what)| format!("{:?}, {}: {what}", attack.version, attack.name)).collect())
+}
+
+/// Does `work` while another server is called, one request after the other, all of which must be answered; the longest wait.
+fn beside<T: Send>(client: &Pod, good: SocketAddr, work: impl FnOnce() -> Result<T> + Send) -> Result<(T, Duration)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let asked = Arc::clone(&stop);
+        let bystander = scope.spawn(move || {
+            client.run(|| {
+                let mut slowest = Duration::ZERO;
+                while !asked.load(Ordering::Relaxed) {
+                    let start = Instant::now();
+                    let answer = http::exchange(&Machine, good, &Request::new("GET", "/"))?;
+                    ensure!(answer.status == 200, "the other server: {} answered", answer.status);
+                    slowest = slowest.max(start.elapsed());
+                    // What it costs itself must not be taken for the attack's.
+                    std::thread::sleep(BESIDE);
+                }
+                Ok(slowest)
+            })
+        });
+        let done = work();
+        stop.store(true, Ordering::Relaxed);
+        let slowest = bystander.join().map_err(|_| anyhow!("the bystander panicked"))??;
+        Ok((done?, slowest))
+    })
+}
+
+/// A request that ends somehow: with an answer, or with its connection.
+fn one_h1(address: SocketAddr) -> Result<()> {
+    let mut stream = open(address)?;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: evil\r\nconnection: close\r\n\r\n")?;
+    if let Err(error) = http::read(&mut stream) {
+        ensure!(!timed_out(&error), "a caller waits without end");
+    }
+    Ok(())
+}
+
+/// The same of HTTP/2.
+fn one_h2(address: SocketAddr) -> Result<()> {
+    let mut stream = open(address)?;
+    stream.write_all(&[PREFACE, &settings(&[]), &headers(1, END_STREAM, &request("GET", "/"))].concat())?;
+    let over = |frame: &Frame| {
+        frame.kind == GOAWAY || frame.stream == 1 && (frame.kind == RST_STREAM || frame.flags & END_STREAM != 0)
+    };
+    if let Err(error) = Frames::default().until(&mut stream, over) {
+        ensure!(!timed_out(&error.into()), "a caller waits without end");
+    }
+    Ok(())
+}
+
+fn open(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn timed_out(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    kinds.map(std::io::Error::kind).any(|kind| kind == std::io::ErrorKind::WouldBlock)
+}
+
+/// Requests on one connection each get their own answer, though the server says more than it is asked.
+fn tagged(client: &Pod, address: SocketAddr, requests: u32) -> Result<()> {
+    client.run(|| {
+        let mut stream = open(address)?;
+        for number in 0..requests {
+            let path = format!("/{number}");
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: evil\r\n\r\n").as_bytes())?;
+            let answer = http::read(&mut stream).with_context(|| format!("request {number}"))?;
+            let said = String::from_utf8_lossy(&answer.body);
+            ensure!(answer.status == 200 && said == path, "request {number} got {}, {said}", answer.status);
+        }
+        eprintln!("  {requests} requests got their own answers");
+        Ok(())
+    })
+}

@@ -1,0 +1,130 @@
+//! What the server says, as bytes: what an answer begins with, and what is then repeated.
+
+use tulle_conformance::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, block, field, frame, headers, integer, reset, settings,
+    window_update,
+};
+
+/// Bytes of a burst.
+const BURST_BYTES: usize = 64 * 1024;
+/// PUSH_PROMISE (RFC 9113 §6.6).
+const PUSH_PROMISE: u8 = 5;
+
+/// What a sidecar must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// End the connection while the server still talks.
+    End,
+    /// Nothing, as long as it costs little.
+    Endure,
+}
+
+/// Version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    H1,
+    H2,
+}
+
+/// A kind of answer.
+#[derive(Clone, Copy)]
+pub(super) struct Attack {
+    pub(super) name: &'static str,
+    pub(super) version: Version,
+    pub(super) outcome: Outcome,
+    /// What comes first.
+    pub(super) opening: fn() -> Vec<u8>,
+    /// What comes then, over and over. Empty: nothing.
+    pub(super) burst: fn() -> Vec<u8>,
+}
+
+const fn h1(name: &'static str, opening: fn() -> Vec<u8>, burst: fn() -> Vec<u8>) -> Attack {
+    Attack { name, version: Version::H1, outcome: Outcome::End, opening, burst }
+}
+
+const fn h2(name: &'static str, outcome: Outcome, opening: fn() -> Vec<u8>, burst: fn() -> Vec<u8>) -> Attack {
+    Attack { name, version: Version::H2, outcome, opening, burst }
+}
+
+pub(super) const ATTACKS: &[Attack] = &[
+    h1("a status line without end", || b"HTTP/1.1 200 ".to_vec(), || repeat(b"y")),
+    h1("a value without end", || b"HTTP/1.1 200 OK\r\nx: ".to_vec(), || repeat(b"y")),
+    h1("lines without end", || b"HTTP/1.1 200 OK\r\n".to_vec(), || repeat(b"x: y\r\n")),
+    h1("interim answers without end", Vec::new, || repeat(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")),
+    h1("two lengths", || b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx".to_vec(), Vec::new),
+    h1("trailers without end", || chunked("0\r\n"), || repeat(b"x: y\r\n")),
+    h1("a chunk size without end", || chunked(""), || repeat(b"0")),
+    h1("chunk extensions without end", || chunked("1;"), || repeat(b"x")),
+    h1("answers to nothing", || plain("hello"), || repeat(&plain("poison"))),
+    h2(
+        "CONTINUATION without end",
+        Outcome::End,
+        || frame(HEADERS, 0, 1, &ok()),
+        || repeat(&frame(CONTINUATION, 0, 1, &field("x", "y"))),
+    ),
+    h2(
+        "CONTINUATION without end, empty",
+        Outcome::End,
+        || frame(HEADERS, 0, 1, &ok()),
+        || repeat(&frame(CONTINUATION, 0, 1, &[])),
+    ),
+    h2(
+        "HPACK bomb",
+        Outcome::End,
+        || frame(HEADERS, 0, 1, &bomb()),
+        || repeat(&frame(CONTINUATION, 0, 1, &[0x80 | 62; 16 * 1024])),
+    ),
+    h2("interim answers without end", Outcome::End, Vec::new, || repeat(&headers(1, 0, &[(":status", "103")]))),
+    h2("pushes", Outcome::End, Vec::new, || {
+        repeat(&frame(PUSH_PROMISE, END_HEADERS, 1, &[&[0, 0, 0, 2][..], &ok()].concat()))
+    }),
+    h2("trailers without end", Outcome::End, head, || repeat(&frame(HEADERS, 0, 1, &field("x", "y")))),
+    h2("resets of streams that are none", Outcome::End, Vec::new, || repeat(&reset(3, 8))),
+    h2("empty DATA frames", Outcome::End, head, || repeat(&frame(DATA, 0, 1, &[]))),
+    h2("ping flood", Outcome::End, Vec::new, || repeat(&frame(PING, 0, 0, &[7; 8]))),
+    h2("settings flood", Outcome::End, Vec::new, || repeat(&settings(&[]))),
+    h2("window updates that nobody needs", Outcome::End, Vec::new, || repeat(&window_update(0, 1))),
+    h2("frames of unknown types", Outcome::End, Vec::new, || repeat(&frame(0xfa, 0, 0, &[]))),
+    h2(
+        "answers to nothing",
+        Outcome::End,
+        || headers(1, END_STREAM, &[(":status", "200")]),
+        || repeat(&headers(1, END_STREAM, &[(":status", "200")])),
+    ),
+    // Its stream ends, and the rest of it is thrown away. The last: the server goes on for a while.
+    h2("more than the window", Outcome::Endure, head, || repeat(&frame(DATA, 0, 1, &[b'x'; 16 * 1024]))),
+];
+
+/// A whole answer.
+pub(super) fn plain(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+fn chunked(rest: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{rest}").into_bytes()
+}
+
+fn ok() -> Vec<u8> {
+    block(&[(":status", "200")])
+}
+
+/// A head that a body follows.
+fn head() -> Vec<u8> {
+    headers(1, 0, &[(":status", "200")])
+}
+
+fn repeat(bytes: &[u8]) -> Vec<u8> {
+    bytes.repeat(BURST_BYTES / bytes.len())
+}
+
+/// One field of 4,000 bytes in the table, and then a byte for each time it is repeated (RFC 7541 §6.1).
+fn bomb() -> Vec<u8> {
+    let mut fields = ok();
+    fields.push(0x40); // into the table
+    integer(&mut fields, 7, 0, 1);
+    fields.push(b'x');
+    integer(&mut fields, 7, 0, 4000);
+    fields.extend([b'y'; 4000]);
+    fields.resize(16 * 1024, 0x80 | 62); // the newest entry
+    fields
+}
