@@ -12,6 +12,7 @@ mod hostile;
 mod hostile_http1;
 mod hostile_server;
 mod matrix;
+mod mirrors;
 mod sni;
 mod subsets;
 mod tracing;
@@ -30,6 +31,7 @@ const TESTS: &[Test] = &[
     Test { name: "undeclared", run: undeclared::run },
     Test { name: "sni", run: sni::run },
     Test { name: "subsets", run: subsets::run },
+    Test { name: "mirrors", run: mirrors::run },
     Test { name: "websocket", run: websocket::run },
     Test { name: "tracing", run: tracing::run },
     Test { name: "garden", run: garden::run },
