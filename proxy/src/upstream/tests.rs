@@ -183,31 +183,34 @@ async fn callers_that_give_up_while_the_application_is_dialled_leave_room_for_ot
     assert_eq!(connections(), 2, "none had to go elsewhere");
 }
 
-/// What becomes of requests while one of two endpoints lets nobody in, and in which time.
+/// For a connection: far more than the one that opens takes, and far less than is granted where no rule speaks.
+const LIMIT: Duration = Duration::from_millis(500);
+
+/// How long two requests take while one of two endpoints lets nobody in.
 async fn beside(address: SocketAddr, transport: Transport) -> Duration {
     let gate = Rc::<Gate>::default();
     gate.open.set(true);
     let good = application(gate).await;
     let mesh = Mesh::in_world(&[good], PolicySet::default(), |service, mut endpoints| {
         endpoints.push(Endpoint { address, transport });
-        let policy = TrafficPolicy { balance: Balance::RoundRobin, connect_timeout: Some(Duration::from_millis(100)) };
+        let policy = TrafficPolicy { balance: Balance::RoundRobin, connect_timeout: Some(LIMIT) };
         snapshot(service, RouteTable::default(), called(service, endpoints, CALLEE, policy))
     });
     let began = Instant::now();
-    for _ in 0..4 {
+    for _ in 0..2 {
         assert!(ask(&mut TcpStream::connect(mesh.service).await.unwrap()).await.0, "a request was lost");
     }
     began.elapsed()
 }
 
-/// Two of four requests have their turn at it, and without a limit wait for 3 s each.
+/// One of the two has its turn at it, and without a limit would wait for 3 s.
 #[tokio::test(flavor = "local")]
 async fn an_endpoint_that_does_not_open_a_connection_in_time_is_passed_over() {
     let (listener, _waiting) = crowded().await;
     let elapsed = beside(listener.local_addr().unwrap(), Transport::Plain).await;
-    assert!(elapsed >= Duration::from_millis(200) && elapsed < Duration::from_secs(3), "TCP: {elapsed:?}");
+    assert!(elapsed >= LIMIT && elapsed < 5 * LIMIT, "TCP: {elapsed:?}");
     // The kernel accepts, and nobody says a word of TLS.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let elapsed = beside(listener.local_addr().unwrap(), Transport::Mesh).await;
-    assert!(elapsed >= Duration::from_millis(200) && elapsed < Duration::from_secs(3), "TLS: {elapsed:?}");
+    assert!(elapsed >= LIMIT && elapsed < 5 * LIMIT, "TLS: {elapsed:?}");
 }

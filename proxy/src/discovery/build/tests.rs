@@ -324,6 +324,58 @@ fn a_subset_that_did_not_change_is_taken_over() {
     assert_eq!(same, [false, true]);
 }
 
+/// The figure is for ADR 0024.
+#[test]
+fn a_change_among_a_thousand_pods_in_subsets_is_taken_over_in_time() {
+    const SUBSETS: usize = 32;
+    let mut store = shop();
+    let name = |subset: usize| format!("v{subset}");
+    let workloads: Vec<_> = (0..SUBSETS)
+        .map(|subset| json!({"pods": format!("web-{subset}-*"), "labels": {"app": "web", "version": name(subset)}}))
+        .collect();
+    let mut web = service("web", WEB, 2);
+    web["spec"]["workloads"] = json!(workloads);
+    apply(&mut store, Kind::MeshService, web);
+    let hundred = |number: usize, absent: Option<usize>, version| {
+        let pods = (0..100).filter(|pod| Some(*pod) != absent);
+        let mut slice = slice("web", &[], version);
+        slice["metadata"]["name"] = json!(format!("web-{number}"));
+        let endpoint = |pod: usize| {
+            let target = json!({"kind": "Pod", "name": format!("web-{}-{number}{pod}", pod % SUBSETS)});
+            json!({"addresses": [format!("10.1.{number}.{pod}")], "conditions": {"ready": true}, "targetRef": target})
+        };
+        slice["endpoints"] = json!(pods.map(endpoint).collect::<Vec<_>>());
+        slice
+    };
+    for number in 0..10 {
+        apply(&mut store, Kind::EndpointSlice, hundred(number, None, 2));
+    }
+    let to = |subset| json!({"destination": {"host": "web", "subset": name(subset)}});
+    let rules: Vec<_> = (0..SUBSETS)
+        .map(|subset| json!({"match": [{"uri": {"exact": format!("/{subset}")}}], "route": [to(subset)]}))
+        .collect();
+    let mut manifest = virtual_service("web", "web", json!(rules), 2);
+    let subset = |number| json!({"name": name(number), "labels": {"version": name(number)}});
+    manifest["spec"]["subsets"] = json!((0..SUBSETS).map(subset).collect::<Vec<_>>());
+    assert_eq!(apply(&mut store, Kind::VirtualService, manifest), []);
+    let addresses = dialled(&[(WEB, "web")]);
+    let before = first(&store, &addresses);
+    apply(&mut store, Kind::EndpointSlice, hundred(3, Some(5), 3));
+    let began = std::time::Instant::now();
+    let after = build(&store, &addresses, &frame(), &before).expect("one pod is gone");
+    let took = began.elapsed();
+    eprintln!("1,000 pods in {SUBSETS} subsets: {took:?}");
+    let endpoints = |built: &Built| -> Vec<usize> {
+        let rules = &service_at(built, WEB).port(80).unwrap().routes.rules;
+        let backends = rules.iter().flat_map(Rule::destinations).filter_map(|to| to.backends.as_ref());
+        backends.map(|split| split.pick(0).endpoints.len()).collect()
+    };
+    let (before, after) = (endpoints(&before), endpoints(&after));
+    assert_eq!((before.len(), before.iter().sum::<usize>()), (SUBSETS, 1000));
+    assert_eq!(after[5] + 1, before[5]);
+    assert!(took < std::time::Duration::from_secs(1), "{took:?}, unoptimised");
+}
+
 #[test]
 fn a_rule_for_another_port_is_not_seen_but_still_speaks_for_the_host() {
     let mut store = shop();
