@@ -93,6 +93,22 @@ pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| field(name, value)).collect()
 }
 
+/// A header block of 16 KiB that says a thousand times as much: after `fields` one of 4,000 bytes for the table, and then a byte for each
+/// time it is repeated (RFC 7541 §6.1).
+pub fn bomb(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut bytes = block(fields);
+    bytes.push(0x40); // into the table
+    integer(&mut bytes, 7, 0, 1);
+    bytes.push(b'x');
+    integer(&mut bytes, 7, 0, 4000);
+    bytes.extend([b'y'; 4000]);
+    bytes.resize(16 * 1024, NEWEST);
+    bytes
+}
+
+/// The newest entry of the table, as a field.
+pub const NEWEST: u8 = 0x80 | 62;
+
 /// The fields of a request.
 pub fn request<'a>(method: &'a str, path: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![(":method", method), (":scheme", "http"), (":authority", "web"), (":path", path)]

@@ -1,8 +1,8 @@
 //! The attacks, as bytes: what a connection begins with, and what is then repeated.
 
 use tulle_conformance::frames::{
-    CANCEL, CONTINUATION, DATA, END_STREAM, HEADERS, PING, PRIORITY, block, field, frame, headers, integer, request,
-    reset, settings, window_update,
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, block, bomb, field, frame, headers,
+    request, reset, settings, window_update,
 };
 
 /// SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 §6.5.2).
@@ -119,14 +119,7 @@ fn streams(burst: u32, count: u32, frames: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     (0..count).flat_map(|at| frames(2 * (burst * count + at) + 1)).collect()
 }
 
-/// One field of 4,000 bytes in the table, and then a byte for each time it is repeated (RFC 7541 §6.1).
+/// A request with a block that grows.
 fn hpack_bomb(stream: u32) -> Vec<u8> {
-    let mut fields = block(&request("GET", "/"));
-    fields.push(0x40); // into the table
-    integer(&mut fields, 7, 0, 1);
-    fields.push(b'x');
-    integer(&mut fields, 7, 0, 4000);
-    fields.extend([b'y'; 4000]);
-    fields.resize(16 * 1024, 0x80 | 62); // the newest entry
-    frame(HEADERS, END_STREAM | 4, stream, &fields)
+    frame(HEADERS, END_STREAM | END_HEADERS, stream, &bomb(&request("GET", "/")))
 }
