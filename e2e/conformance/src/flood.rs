@@ -9,10 +9,16 @@ use tulle_e2e::rooms::process;
 
 use crate::Pod;
 
+/// CPU time of a sidecar that an attack may cost, for each of the attacker's.
+pub const AMPLIFICATION_MAX: f64 = 10.0;
+/// Bytes of a burst.
+const BURST_BYTES: usize = 64 * 1024;
+
 /// What an attack cost. `S` is what is told of what the sidecar said.
 #[derive(Debug, Default)]
 pub struct Cost<S> {
-    attacker_ns: u64,
+    /// CPU time of the attacker.
+    pub attacker_ns: u64,
     sidecar_ns: u64,
     /// Memory of the sidecar, in KiB, that it did not have before.
     pub growth_kib: u64,
@@ -55,25 +61,41 @@ pub fn flood<S: Default + Send>(
     duration: Duration,
     mut connection: impl FnMut(TcpStream, &mut Cost<S>) -> Result<()> + Send,
 ) -> Result<Cost<S>> {
+    measured(target, || {
+        from.run(|| {
+            let start = Instant::now();
+            let began = process::own_thread_ns();
+            let mut cost = Cost::default();
+            while start.elapsed() < duration {
+                let stream = TcpStream::connect_timeout(&address, patience)?;
+                stream.set_nodelay(true)?;
+                stream.set_nonblocking(true)?;
+                cost.connections += 1;
+                connection(stream, &mut cost)?;
+            }
+            cost.attacker_ns = process::own_thread_ns() - began;
+            Ok(cost)
+        })
+    })
+}
+
+/// Does what costs the attacker this, and adds what it costs the sidecar of `target`.
+///
+/// # Errors
+/// Those of `attack`.
+pub fn measured<S>(target: &Pod, attack: impl FnOnce() -> Result<Cost<S>>) -> Result<Cost<S>> {
     let sidecar = target.sidecar_pid()?;
     let before = (process::cpu_ns(&[sidecar]), process::memory(&[sidecar]).resident);
-    let mut cost = from.run(|| {
-        let start = Instant::now();
-        let began = process::own_thread_ns();
-        let mut cost = Cost::default();
-        while start.elapsed() < duration {
-            let stream = TcpStream::connect_timeout(&address, patience)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            cost.connections += 1;
-            connection(stream, &mut cost)?;
-        }
-        cost.attacker_ns = process::own_thread_ns() - began;
-        Ok(cost)
-    })?;
+    let mut cost = attack()?;
     cost.sidecar_ns = process::cpu_ns(&[sidecar]) - before.0;
     cost.growth_kib = process::memory(&[sidecar]).resident.saturating_sub(before.1);
     Ok(cost)
+}
+
+/// A burst of this, over and over.
+#[must_use]
+pub fn repeat(bytes: &[u8]) -> Vec<u8> {
+    bytes.repeat(BURST_BYTES / bytes.len())
 }
 
 /// The writes of a connection, made before the clock runs: up to the first without bytes, together less than `bytes`, and no more than

@@ -2,6 +2,7 @@
 //!
 //! [`Context::site`] builds pods as a [`Plan`] says; the promises are in `suite/`.
 
+pub mod bystander;
 pub mod context;
 pub mod draw;
 pub mod flood;

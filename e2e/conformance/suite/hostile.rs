@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
+use tulle_conformance::flood::AMPLIFICATION_MAX;
 use tulle_conformance::frames::ENHANCE_YOUR_CALM;
 use tulle_conformance::{Context, Plan};
 use tulle_e2e::host;
@@ -27,8 +28,6 @@ const PORT: u16 = 8080;
 const DURATION: Duration = Duration::from_millis(1500);
 /// Longest wait of a bystander: two attackers' worth of work on two busy CPUs, and far from a time-out.
 const SLOWEST: Duration = Duration::from_secs(3);
-/// CPU time of the sidecar for each of the attacker's.
-const AMPLIFICATION_MAX: f64 = 10.0;
 /// What a connection may hold, four times, in KiB: its window (`CONNECTION_WINDOW_BYTES` of the proxy), and of each of its streams what goes
 /// ahead of the receiver's window (`AHEAD_BYTES_MAX`).
 const GROWTH_KIB_MAX: u64 = 4 * (4 * 1024 + 500 * 16);

@@ -6,7 +6,6 @@
 //! loses a request.
 
 mod attacks;
-mod bystander;
 mod endless;
 mod flood;
 mod holds;
@@ -19,11 +18,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::json;
+use tulle_conformance::bystander::Bystander;
+use tulle_conformance::flood::AMPLIFICATION_MAX;
 use tulle_conformance::{Context, Plan, Pod, Site};
 use tulle_e2e::rooms::process;
 
 use attacks::{ATTACKS, Answer, Manner};
-use bystander::Bystander;
 use flood::Flood;
 use holds::Held;
 
@@ -33,8 +33,6 @@ const STRICT: u16 = 8081;
 const ENDLESS: u16 = 8082;
 /// How long each attack lasts on each face.
 const DURATION: Duration = Duration::from_millis(400);
-/// CPU time of the sidecar for each of the attacker's.
-const AMPLIFICATION_MAX: f64 = 10.0;
 /// How much memory may grow in a flood, in KiB: as by 60 connections at once of which each holds a block of the largest size of each of both
 /// sides in both directions (`proxy/src/buffer.rs`). What a flood sends on one connection would have answers of several times that.
 const GROWTH_KIB_MAX: u64 = 60 * 4 * 68;

@@ -8,18 +8,18 @@
 mod answers;
 mod server;
 
+use std::fmt;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
+use tulle_conformance::bystander::Bystander;
+use tulle_conformance::flood::{AMPLIFICATION_MAX, measured};
 use tulle_conformance::frames::{END_STREAM, Frame, Frames, GOAWAY, PREFACE, RST_STREAM, headers, request, settings};
 use tulle_conformance::{Context, Plan, Pod};
-use tulle_e2e::http::{self, Machine, Request};
-use tulle_e2e::rooms::process;
+use tulle_e2e::http;
 
 use answers::{ATTACKS, Attack, Version};
 use server::{Says, Server};
@@ -31,12 +31,6 @@ const H2: u16 = 8082;
 const DURATION: Duration = Duration::from_millis(500);
 /// Longest wait of a caller for the end of its request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest wait of a caller of the other server, beside an attacker that may have one of two CPUs.
-const SLOWEST: Duration = Duration::from_secs(3);
-/// Between requests to the other server.
-const BESIDE: Duration = Duration::from_millis(20);
-/// CPU time of the sidecar for each of the server's.
-const AMPLIFICATION_MAX: f64 = 10.0;
 /// Four times what one connection may hold, in KiB: a window of HTTP/2 (`CONNECTION_WINDOW_BYTES` of the proxy).
 const GROWTH_KIB_MAX: u64 = 4 * 4 * 1024;
 /// Requests whose answers must be their own; in the long form 100,000.
@@ -50,26 +44,12 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
     let mut serve = Command::new(context.app());
     serve.args(["serve", "--port", &GOOD.to_string()]);
     site.pod("good")?.serve("app", serve, GOOD)?;
-    let servers = [(Version::H1, H1), (Version::H2, H2)]
-        .map(|(version, port)| anyhow::Ok((version, Server::start(evil, port)?, site.service("evil", port)?)));
     let good = site.service("good", GOOD)?;
-    // Nanoseconds a second.
-    let sidecar = client.sidecar_pid()?;
-    let alone = || {
-        beside(client, good, || {
-            std::thread::sleep(DURATION);
-            Ok(())
-        })
-    };
-    alone()?;
-    let before = process::cpu_ns(&[sidecar]);
-    alone()?;
-    let beside_ns = (process::cpu_ns(&[sidecar]) - before) as f64 / DURATION.as_secs_f64();
     let mut broken = Vec::new();
-    for server in servers {
-        let (version, server, address) = server?;
+    for (version, port) in [(Version::H1, H1), (Version::H2, H2)] {
+        let (server, address) = (Server::start(evil, port)?, site.service("evil", port)?);
         for attack in ATTACKS.iter().filter(|attack| attack.version == version) {
-            let found = attacked(client, (&server, address), attack, (good, beside_ns));
+            let found = attacked(client, (&server, address), attack, good);
             broken.extend(found.with_context(|| format!("{version:?}, {}", attack.name))?);
         }
         if version == Version::H1 {
@@ -77,10 +57,19 @@ pub(crate) fn run(context: &Context<'_>) -> Result<()> {
             let requests = if context.is_long() { 100_000 } else { TAGGED };
             tagged(client, address, requests)?;
         }
-        server.stop()?;
     }
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
     Ok(())
+}
+
+/// Requests that were sent to the server.
+#[derive(Debug, Default)]
+struct Calls(u32);
+
+impl fmt::Display for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} calls", self.0)
+    }
 }
 
 /// Calls the server for a while; what is not as it should be.
@@ -88,15 +77,13 @@ fn attacked(
     client: &Pod,
     (server, address): (&Server, SocketAddr),
     attack: &'static Attack,
-    (good, beside_ns): (SocketAddr, f64),
+    good: SocketAddr,
 ) -> Result<Vec<String>> {
     server.say(Says::Attack(attack));
-    let sidecar = client.sidecar_pid()?;
-    let before = (process::cpu_ns(&[sidecar]), process::memory(&[sidecar]).resident);
-    let start = Instant::now();
-    let (calls, slowest) = beside(client, good, || {
-        client.run(|| {
-            let (start, mut calls) = (Instant::now(), 0_u32);
+    let bystander = Bystander::start(client, good)?;
+    let cost = measured(client, || {
+        let calls = client.run(|| {
+            let (start, mut calls) = (Instant::now(), 0);
             while start.elapsed() < DURATION {
                 match attack.version {
                     Version::H1 => one_h1(address)?,
@@ -105,57 +92,21 @@ fn attacked(
                 calls += 1;
             }
             Ok(calls)
-        })
+        })?;
+        let mut cost = server.spent();
+        cost.said = Calls(calls);
+        Ok(cost)
     })?;
-    // Without what the other server's callers cost in that time.
-    let beside_ns = beside_ns * start.elapsed().as_secs_f64();
-    let cpu_ns = ((process::cpu_ns(&[sidecar]) - before.0) as f64 - beside_ns).max(0.0);
-    let growth = process::memory(&[sidecar]).resident.saturating_sub(before.1);
-    let spent = server.spent();
-    let amplification = cpu_ns / spent.ns.max(1) as f64;
-    eprintln!(
-        "  {:?}, {}: {calls} calls, {} of {} connections ended, CPU us a call {} : {} ({amplification:.1}), +{growth} KiB",
-        attack.version,
-        attack.name,
-        spent.ended,
-        spent.connections,
-        spent.ns / u64::from(calls.max(1)) / 1000,
-        cpu_ns as u64 / u64::from(calls.max(1)) / 1000,
-    );
+    let served = bystander.stop()?;
+    eprintln!("  {:?}, {}: {cost}", attack.version, attack.name);
+    let (growth, times) = (cost.growth_kib, cost.amplification());
     let checks = [
-        (slowest < SLOWEST, format!("a caller of the other server waited {slowest:?}")),
-        (amplification <= AMPLIFICATION_MAX, format!("amplified {amplification:.1} times")),
-        (growth <= GROWTH_KIB_MAX, format!("memory grew by {growth} KiB")),
-        (spent.ended > 0, "was endured".to_owned()),
+        served.too_slow(),
+        (times > AMPLIFICATION_MAX).then(|| format!("amplified {times:.1} times")),
+        (growth > GROWTH_KIB_MAX).then(|| format!("memory grew by {growth} KiB")),
+        (cost.ended == 0).then(|| "was endured".to_owned()),
     ];
-    let failed = checks.into_iter().filter(|(holds, _)| !holds);
-    Ok(failed.map(|(_, what)| format!("{:?}, {}: {what}", attack.version, attack.name)).collect())
-}
-
-/// Does `work` while another server is called, one request after the other, all of which must be answered; the longest wait.
-fn beside<T: Send>(client: &Pod, good: SocketAddr, work: impl FnOnce() -> Result<T> + Send) -> Result<(T, Duration)> {
-    let stop = Arc::new(AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let asked = Arc::clone(&stop);
-        let bystander = scope.spawn(move || {
-            client.run(|| {
-                let mut slowest = Duration::ZERO;
-                while !asked.load(Ordering::Relaxed) {
-                    let start = Instant::now();
-                    let answer = http::exchange(&Machine, good, &Request::new("GET", "/"))?;
-                    ensure!(answer.status == 200, "the other server: {} answered", answer.status);
-                    slowest = slowest.max(start.elapsed());
-                    // What it costs itself must not be taken for the attack's.
-                    std::thread::sleep(BESIDE);
-                }
-                Ok(slowest)
-            })
-        });
-        let done = work();
-        stop.store(true, Ordering::Relaxed);
-        let slowest = bystander.join().map_err(|_| anyhow!("the bystander panicked"))??;
-        Ok((done?, slowest))
-    })
+    Ok(checks.into_iter().flatten().map(|what| format!("{:?}, {}: {what}", attack.version, attack.name)).collect())
 }
 
 /// A request that ends somehow: with an answer, or with its connection.

@@ -1,5 +1,6 @@
 //! The attacks, as bytes: what a connection begins with, and what is then repeated.
 
+use tulle_conformance::flood::repeat;
 use tulle_conformance::frames::{
     CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, block, bomb, field, frame, headers,
     request, reset, settings, window_update,
@@ -7,8 +8,6 @@ use tulle_conformance::frames::{
 
 /// SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 §6.5.2).
 const INITIAL_WINDOW: u16 = 4;
-/// Bytes of a burst.
-const BURST_BYTES: usize = 64 * 1024;
 
 /// How a sidecar must answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,10 +107,6 @@ impl Attack {
 /// A request whose body goes on.
 fn upload() -> Vec<u8> {
     headers(1, 0, &request("POST", "/"))
-}
-
-fn repeat(frames: &[u8]) -> Vec<u8> {
-    frames.repeat(BURST_BYTES / frames.len())
 }
 
 /// `count` new streams.

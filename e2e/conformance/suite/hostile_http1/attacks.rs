@@ -1,8 +1,6 @@
 //! The attacks, as bytes: what a connection begins with, and what is then repeated.
 
-/// Bytes of a burst.
-const BURST_BYTES: usize = 64 * 1024;
-
+use tulle_conformance::flood::repeat;
 /// How a sidecar must answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -92,8 +90,4 @@ impl Attack {
 /// A request whose body goes on, in chunks.
 fn upload() -> Vec<u8> {
     b"POST / HTTP/1.1\r\nhost: web\r\ntransfer-encoding: chunked\r\n\r\n".to_vec()
-}
-
-fn repeat(bytes: &[u8]) -> Vec<u8> {
-    bytes.repeat(BURST_BYTES / bytes.len())
 }

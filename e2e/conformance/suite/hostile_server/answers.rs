@@ -1,12 +1,11 @@
 //! What the server says, as bytes: what an answer begins with, and what is then repeated.
 
+use tulle_conformance::flood::repeat;
 use tulle_conformance::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, NEWEST, PING, block, bomb, field, frame, headers, reset,
     settings, window_update,
 };
 
-/// Bytes of a burst.
-const BURST_BYTES: usize = 64 * 1024;
 /// PUSH_PROMISE (RFC 9113 §6.6).
 const PUSH_PROMISE: u8 = 5;
 /// The fields of an answer.
@@ -83,8 +82,4 @@ fn chunked(rest: &str) -> Vec<u8> {
 /// A head that a body follows.
 fn head() -> Vec<u8> {
     headers(1, 0, &OK)
-}
-
-fn repeat(bytes: &[u8]) -> Vec<u8> {
-    bytes.repeat(BURST_BYTES / bytes.len())
 }

@@ -2,16 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use tulle_conformance::Pod;
+use tulle_conformance::flood::Cost;
 use tulle_conformance::frames::{Frames, HEADERS, PREFACE, settings};
 use tulle_e2e::rooms::process;
 
+use super::Calls;
 use super::answers::{Attack, Version, plain};
 
 /// Longest wait for the sidecar on one connection.
@@ -28,95 +28,60 @@ pub(super) enum Says {
     Tags,
 }
 
-/// What it cost, and how connections went.
-#[derive(Debug, Default)]
-pub(super) struct Spent {
-    pub(super) ns: u64,
-    pub(super) connections: u64,
-    /// Those of them that the sidecar ended.
-    pub(super) ended: u64,
-}
-
 /// See the module.
-pub(super) struct Server {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<Result<()>>>,
-}
+pub(super) struct Server(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct Shared {
-    says: Mutex<Option<Says>>,
-    stop: AtomicBool,
-    ns: AtomicU64,
-    connections: AtomicU64,
-    ended: AtomicU64,
+struct State {
+    says: Option<Says>,
+    spent: Cost<Calls>,
 }
 
 impl Server {
-    /// Listens at a port of the pod until it is dropped.
+    /// Listens at a port of the pod for as long as this process runs.
     pub(super) fn start(pod: &Pod, port: u16) -> Result<Self> {
         let listener = pod.run(|| Ok(TcpListener::bind(pod.at(port))?))?;
-        listener.set_nonblocking(true)?;
-        let shared = Arc::<Shared>::default();
-        let own = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || serve(&listener, &own));
-        Ok(Self { shared, thread: Some(thread) })
+        let state = Arc::<Mutex<State>>::default();
+        let own = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // A connection that is over before it began is the sidecar's to open anew.
+                let _ = serve(stream, &own);
+            }
+        });
+        Ok(Self(state))
     }
 
     /// Says this from the next connection on, and counts anew.
     pub(super) fn say(&self, says: Says) {
-        *self.shared.says.lock().expect("no panic") = Some(says);
-        for counter in [&self.shared.ns, &self.shared.connections, &self.shared.ended] {
-            counter.store(0, SeqCst);
-        }
+        *self.state() = State { says: Some(says), ..State::default() };
     }
 
     /// What was spent since.
-    pub(super) fn spent(&self) -> Spent {
-        let [ns, connections, ended] =
-            [&self.shared.ns, &self.shared.connections, &self.shared.ended].map(|counter| counter.load(SeqCst));
-        Spent { ns, connections, ended }
+    pub(super) fn spent(&self) -> Cost<Calls> {
+        std::mem::take(&mut self.state().spent)
     }
 
-    /// Ends it.
-    pub(super) fn stop(mut self) -> Result<()> {
-        self.shared.stop.store(true, SeqCst);
-        let thread = self.thread.take().expect("it runs");
-        thread.join().map_err(|_| anyhow!("the server panicked"))?
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nobody panics with it")
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, SeqCst);
-    }
-}
-
-fn serve(listener: &TcpListener, shared: &Shared) -> Result<()> {
-    while !shared.stop.load(SeqCst) {
-        let stream = match listener.accept() {
-            Ok((stream, _)) => stream,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // Nobody is there to be answered.
-                std::thread::sleep(Duration::from_millis(1));
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let Some(says) = *shared.says.lock().expect("no panic") else { continue };
-        stream.set_nonblocking(false)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let began = process::own_thread_ns();
-        let ended = match says {
-            Says::Attack(attack) => answer(stream, attack),
-            Says::Tags => tags(stream),
-        };
-        shared.ns.fetch_add(process::own_thread_ns() - began, SeqCst);
-        shared.connections.fetch_add(1, SeqCst);
-        shared.ended.fetch_add(u64::from(ended), SeqCst);
-    }
+fn serve(stream: TcpStream, state: &Mutex<State>) -> Result<()> {
+    let state = || state.lock().expect("nobody panics with it");
+    let Some(says) = state().says else { return Ok(()) };
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let began = process::own_thread_ns();
+    let ended = match says {
+        Says::Attack(attack) => answer(stream, attack),
+        Says::Tags => tags(stream),
+    };
+    let spent = &mut state().spent;
+    spent.attacker_ns += process::own_thread_ns() - began;
+    spent.connections += 1;
+    spent.ended += u32::from(ended);
     Ok(())
 }
 

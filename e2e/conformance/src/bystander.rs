@@ -1,4 +1,4 @@
-//! A well-behaved caller beside an attack: one request after the other on one connection, each answered in full. It asks seldom enough to
+//! A well-behaved caller of HTTP/1 beside an attack: one request after the other on one connection, each answered in full. It asks seldom enough to
 //! cost the sidecar nothing that would be taken for the attack's.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,8 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::Pod;
 use anyhow::{Context as _, Result, anyhow, ensure};
-use tulle_conformance::Pod;
 
 /// Longest wait for an answer, beside an attacker that may have one of two CPUs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,7 +20,8 @@ const SLOWEST: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// See the module.
-pub(super) struct Bystander {
+#[derive(Debug)]
+pub struct Bystander {
     /// Ends it when it is dropped.
     stop: Sender<()>,
     thread: JoinHandle<Result<Served>>,
@@ -28,14 +29,15 @@ pub(super) struct Bystander {
 
 /// What it saw.
 #[derive(Debug, Default)]
-pub(super) struct Served {
+pub struct Served {
     requests: u32,
     slowest: Duration,
 }
 
 impl Served {
     /// Its slowest request, if that took too long.
-    pub(super) fn too_slow(&self) -> Option<String> {
+    #[must_use]
+    pub fn too_slow(&self) -> Option<String> {
         let Self { requests, slowest } = self;
         (*slowest >= SLOWEST).then(|| format!("a bystander waited {slowest:?} for one of {requests} requests"))
     }
@@ -43,7 +45,10 @@ impl Served {
 
 impl Bystander {
     /// Begins, after a first answer.
-    pub(super) fn start(from: &Pod, address: SocketAddr) -> Result<Self> {
+    ///
+    /// # Errors
+    /// There was none.
+    pub fn start(from: &Pod, address: SocketAddr) -> Result<Self> {
         let stream = from.run(|| Ok(TcpStream::connect_timeout(&address, PATIENCE)?))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
@@ -60,7 +65,10 @@ impl Bystander {
     }
 
     /// Ends it.
-    pub(super) fn stop(self) -> Result<Served> {
+    ///
+    /// # Errors
+    /// A request was not answered, or with another's answer.
+    pub fn stop(self) -> Result<Served> {
         drop(self.stop);
         self.thread.join().map_err(|_| anyhow!("the bystander panicked"))?
     }
