@@ -129,6 +129,23 @@ pub(crate) trait Watched:
     }
 }
 
+/// Decodes an object as the watch of its kind does.
+#[cfg(any(test, feature = "parsers"))]
+pub(crate) fn decode(kind: Kind, object: serde_json::Value) -> serde_json::Result<Object> {
+    fn of<K: Watched>(object: serde_json::Value) -> serde_json::Result<Object> {
+        serde_json::from_value::<K>(object).map(K::object)
+    }
+    match kind {
+        Kind::TrustBundle => of::<TrustBundle>(object),
+        Kind::MeshPolicy => of::<Slim<MeshPolicy>>(object),
+        Kind::VirtualService => of::<Slim<VirtualService>>(object),
+        Kind::TrafficSplit => of::<Slim<TrafficSplit>>(object),
+        Kind::MeshService => of::<Slim<MeshService>>(object),
+        Kind::EndpointSlice => of::<EndpointSlice>(object),
+        Kind::MeshEndpoint | Kind::MeshEndpointV6 => of::<Slim<MeshEndpoint>>(object),
+    }
+}
+
 /// A custom resource with its spec still undecoded: one object that does not fit its type must not end the watch of all others.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound = "")]

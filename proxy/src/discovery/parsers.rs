@@ -8,12 +8,11 @@ use tulle_core::name::{Namespace, ServiceRef};
 use tulle_core::route::Rule;
 use tulle_core::route::bytes::ByteRule;
 use tulle_core::snapshot::{Target, Transport};
-use tulle_crds::{MeshEndpoint, MeshService, TrafficSplit, VirtualService};
 
 use super::addresses::{Addresses, Binding};
 use super::build::{Built, Frame, build};
 use super::needs::Home;
-use super::object::{EndpointSlice, Kind, Object, Scope, Slim, Watched};
+use super::object::{Kind, Scope, decode};
 use super::plan::Selection;
 use super::store::{Change, Store};
 
@@ -22,6 +21,10 @@ const NAMESPACE: &str = "shop";
 /// See [`NAMESPACE`].
 const SERVICE: &str = "web";
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
+
+/// What is taken, by number.
+const KINDS: [Kind; 5] =
+    [Kind::MeshService, Kind::EndpointSlice, Kind::VirtualService, Kind::TrafficSplit, Kind::MeshEndpoint];
 
 /// A cluster as one proxy knows it.
 #[derive(Debug)]
@@ -50,9 +53,7 @@ impl Default for Cluster {
         let home = Home { namespace: Namespace::from(NAMESPACE), system_namespace: Namespace::from("tulle-system") };
         let frame = Frame { home, prefer_ipv4: true };
         let (mut store, mut addresses) = (Store::new("cluster.local".into()), Addresses::default());
-        for kind in
-            [Kind::VirtualService, Kind::TrafficSplit, Kind::MeshService, Kind::EndpointSlice, Kind::MeshEndpoint]
-        {
+        for kind in KINDS {
             store.take(&scope(kind), Change::Listed(Selection::All, Vec::new()));
         }
         addresses.bind(ADDRESS, Binding::Service(ServiceRef::new(NAMESPACE, SERVICE)), true, Duration::ZERO);
@@ -64,13 +65,8 @@ impl Default for Cluster {
 impl Cluster {
     /// Takes an object, of a kind by number. `None`: a watch would not even see an object in it; otherwise what was complained about.
     pub fn take(&mut self, kind: u8, object: Value) -> Option<Vec<String>> {
-        let (kind, object) = match kind % 5 {
-            0 => (Kind::MeshService, decode::<Slim<MeshService>>(object)?),
-            1 => (Kind::EndpointSlice, decode::<EndpointSlice>(object)?),
-            2 => (Kind::VirtualService, decode::<Slim<VirtualService>>(object)?),
-            3 => (Kind::TrafficSplit, decode::<Slim<TrafficSplit>>(object)?),
-            _ => (Kind::MeshEndpoint, decode::<Slim<MeshEndpoint>>(object)?),
-        };
+        let kind = KINDS[usize::from(kind) % KINDS.len()];
+        let object = decode(kind, object).ok()?;
         let complaints = self.store.take(&scope(kind), Change::Applied(object));
         Some(complaints.into_iter().map(|complaint| complaint.error.to_string()).collect())
     }
@@ -104,8 +100,4 @@ impl Cluster {
 
 fn scope(kind: Kind) -> Scope {
     Scope::new(&Namespace::from(NAMESPACE), kind)
-}
-
-fn decode<K: Watched>(object: Value) -> Option<Object> {
-    serde_json::from_value::<K>(object).ok().map(K::object)
 }

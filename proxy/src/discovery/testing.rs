@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 use tulle_core::name::Namespace;
-use tulle_crds::{MeshEndpoint, MeshPolicy, MeshService, TrafficSplit, VirtualService};
 
-use super::object::{EndpointSlice, Kind, Object, Scope, Slim, TrustBundle, Watched};
+use super::object::{Kind, Object, Scope, decode};
 use super::plan::Selection;
 use super::store::{Change, Complaint, Store};
 
@@ -23,18 +22,7 @@ pub(crate) fn scope(kind: Kind) -> Scope {
 
 /// Decodes an object as the watch of this kind would.
 pub(crate) fn object(kind: Kind, manifest: Value) -> Object {
-    fn decode<K: Watched>(manifest: Value) -> Object {
-        serde_json::from_value::<K>(manifest).expect("a test object").object()
-    }
-    match kind {
-        Kind::TrustBundle => decode::<TrustBundle>(manifest),
-        Kind::MeshPolicy => decode::<Slim<MeshPolicy>>(manifest),
-        Kind::VirtualService => decode::<Slim<VirtualService>>(manifest),
-        Kind::TrafficSplit => decode::<Slim<TrafficSplit>>(manifest),
-        Kind::MeshService => decode::<Slim<MeshService>>(manifest),
-        Kind::EndpointSlice => decode::<EndpointSlice>(manifest),
-        Kind::MeshEndpoint | Kind::MeshEndpointV6 => decode::<Slim<MeshEndpoint>>(manifest),
-    }
+    decode(kind, manifest).expect("a test object")
 }
 
 /// Lists a whole scope.
